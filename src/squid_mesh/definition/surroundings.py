@@ -1,0 +1,54 @@
+"""Wires to what isn't stored: the context, resources, a connection or session, and `optional`.
+
+Each is typed as the value that the body will be handed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from squid_mesh.definition.handed import StepContext
+from squid_mesh.definition.payload import Payload
+from squid_mesh.definition.reference import Broken, Ref
+from squid_mesh.definition.spec import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Inject:
+    """Something that the runtime hands to the body."""
+
+    origin: Literal["context", "resource", "connection", "session"]
+    type: type | None = None
+
+
+context: StepContext = cast("StepContext", Inject("context"))
+"""The run, the step and the attempt that a body runs for."""
+
+
+def resource[T](kind: type[T], /) -> T:
+    """The object of this type that the mesh was given: `Mesh(..., resources=[http])`."""
+    return cast("T", Inject("resource", kind))
+
+
+def connection() -> Any:
+    """A psycopg connection whose transaction commits together with the step's result."""
+    return Inject("connection")
+
+
+def session[S](kind: type[S], /) -> S:
+    """A SQLAlchemy session whose transaction commits together with the step's result."""
+    return cast("S", Inject("session", kind))
+
+
+def optional[T](reference: T, /) -> T | None:
+    """A reference that may not have been produced on the way here: None then."""
+    if isinstance(reference, Ref):
+        return cast("T", reference._mesh_as_optional())
+    broken = Broken("optional(…) takes a reference: a payload field, an output or an error")
+    return cast("T", broken)
+
+
+def whole[P: Payload](model: type[P], /) -> P:
+    """The run's whole payload."""
+    return cast("P", Ref(Origin.PAYLOAD, owner=model))

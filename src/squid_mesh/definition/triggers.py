@@ -1,0 +1,54 @@
+"""Triggers: what starts a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from squid_mesh.definition.options import Window
+from squid_mesh.definition.source import author
+
+
+class Trigger:
+    """A declared way to start a run, named by the attribute that it is assigned to."""
+
+    def __init__(self, kind: Literal["manual", "cron"], **options: Any) -> None:
+        self.kind = kind
+        self.options = options
+        self.name = ""
+        self.source = author()
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+
+def manual() -> Trigger:
+    """Declare a trigger that the application pulls with `start_run`."""
+    return Trigger("manual")
+
+
+def cron(
+    expression: str,
+    *,
+    timezone: str,
+    payload: Callable[[Window], Any] | None = None,
+    missed: Literal["skip", "latest", "all"] = "latest",
+    max_missed: int = 100,
+) -> Trigger:
+    """Declare a trigger that fires at every window of a cron expression in an IANA time zone.
+
+    * `payload`: a function of the `Window` that makes the run's payload when the window fires;
+      without one the payload's defaults are used.
+    * `missed`: what happens with windows that passed while nothing ran: none, the latest, or all
+      of them (at most `max_missed`).
+
+    Day of month and day of week are alternatives when both are given, as POSIX has it.
+    """
+    return Trigger(
+        "cron",
+        expression=expression,
+        timezone=timezone,
+        payload=payload,
+        missed=missed,
+        max_missed=max_missed,
+    )
