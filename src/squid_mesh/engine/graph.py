@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,36 +25,35 @@ class Graph:
         if self.spec.flow:
             targets = {edge.to for edge in self.spec.edges}
             return tuple(step.name for step in self.spec.steps if step.name not in targets)
-        return tuple(name for name, needs in self.spec.dependencies.items() if not needs)
+        return tuple(name for name, needs in self.needs.items() if not needs)
 
     @cached_property
-    def waiting(self) -> dict[str, int]:
+    def waiting(self) -> Mapping[str, int]:
         """For each step that has a row from the start and waits: its number of dependencies."""
-        if self.spec.flow:
-            return {}
-        return {name: len(needs) for name, needs in self.spec.dependencies.items() if needs}
+        return {name: len(needs) for name, needs in self.needs.items() if needs}
 
     @cached_property
-    def edges(self) -> dict[str, tuple[EdgeSpec, ...]]:
+    def edges(self) -> Mapping[str, tuple[EdgeSpec, ...]]:
         """The transitions out of each step, in the order they were written."""
-        return {
-            step.name: tuple(edge for edge in self.spec.edges if edge.step == step.name)
-            for step in self.spec.steps
-        }
+        return self._by_step((edge.step, edge) for edge in self.spec.edges)
 
     @cached_property
-    def dependents(self) -> dict[str, tuple[str, ...]]:
-        """The steps that wait for each step of a dependency workflow."""
-        if self.spec.flow:
-            return {step.name: () for step in self.spec.steps}
-        return {
-            step.name: tuple(n for n, needs in self.spec.dependencies.items() if step.name in needs)
-            for step in self.spec.steps
-        }
+    def needs(self) -> Mapping[str, tuple[str, ...]]:
+        """The steps that each step of a dependency workflow waits for. Nothing waits in a flow."""
+        return {} if self.spec.flow else self.spec.dependencies
+
+    @cached_property
+    def dependents(self) -> Mapping[str, tuple[str, ...]]:
+        """The steps that wait for each step: `needs`, read the other way."""
+        return self._by_step((need, name) for name, needs in self.needs.items() for need in needs)
 
     @cached_property
     def ends(self) -> int:
-        """How many completions end a run: one on a flow, one for each leaf of a dependency graph."""
-        if self.spec.flow:
-            return 1
-        return sum(not dependents for dependents in self.dependents.values())
+        """How many completions end a run: one on a flow, else one for each step nobody needs."""
+        return 1 if self.spec.flow else sum(not names for names in self.dependents.values())
+
+    def _by_step[T](self, pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
+        found: dict[str, list[T]] = {step.name: [] for step in self.spec.steps}
+        for name, value in pairs:
+            found[name].append(value)
+        return {name: tuple(values) for name, values in found.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from squid_mesh.definition.spec import (
     Constant,
@@ -21,7 +22,11 @@ from squid_mesh.definition.values import MissingPath, resolve
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a run has stored so far, as JSON: outputs and errors by step."""
+    """What a run has stored so far, as JSON: outputs and errors by step.
+
+    A step that left nothing (it never ran, or is a built-in one) has no entry, which is not the
+    same as an output of None.
+    """
 
     payload: Json
     outputs: Mapping[str, Json]
@@ -49,7 +54,7 @@ def stored_inputs(step: StepSpec, stored: Stored) -> dict[str, Json]:
 
 
 def read(wire: Wire, stored: Stored) -> Json:
-    """The JSON value at the other end of a wire. Raises `MissingPath`."""
+    """The JSON value at the other end of a wire. Raises `MissingPath`, which names the wire."""
     match wire:
         case Constant(value):
             return value
@@ -61,14 +66,23 @@ def read(wire: Wire, stored: Stored) -> Json:
             return _referenced(wire, stored)
         case Injected():
             raise MissingPath(f"{wire.origin} is injected, not stored")
+        case _:
+            assert_never(wire)
 
 
 def _referenced(ref: Reference, stored: Stored) -> Json:
-    if ref.origin is Origin.PAYLOAD:
-        return resolve(stored.payload, ref.path)
-    shelf = stored.outputs if ref.origin is Origin.OUTPUT else stored.errors
-    if ref.step not in shelf:
-        if ref.optional:
+    match ref:
+        case Reference(Origin.PAYLOAD):
+            value = stored.payload
+        case Reference(Origin.OUTPUT, str(step)) if step in stored.outputs:
+            value = stored.outputs[step]
+        case Reference(Origin.ERROR, str(step)) if step in stored.errors:
+            value = stored.errors[step]
+        case Reference(optional=True):
             return None
-        raise MissingPath(f"{ref} has not been produced")
-    return resolve(shelf[ref.step], ref.path)
+        case _:
+            raise MissingPath(f"{ref} has not been produced")
+    try:
+        return resolve(value, ref.path)
+    except MissingPath as error:
+        raise MissingPath(f"{ref}: {error}") from None

@@ -3,12 +3,16 @@
 A flow goes from step to step along the edge that the outcome takes. In a dependency workflow a
 completed step is counted off by each step that waits for it. The decision is a value; the runtime
 writes it down together with the outcome that it follows from.
+
+`ready` and `ending` say from a whole history what these increments must add up to. No run is driven
+by them; tests hold those that are to them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from squid_mesh.definition.annotations import same
 from squid_mesh.definition.spec import COMPLETE, EdgeSpec, Exit, Json, RetrySpec
@@ -33,26 +37,29 @@ class CountDown:
 
 @dataclass(frozen=True, slots=True)
 class EndReached:
-    """This way through the graph is at its end."""
+    """Nothing follows. A run has completed when it has got here as often as its graph has ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The run fails with this step's error."""
+    """The run fails with this step's error: no step begins any more."""
 
 
 type Following = Next | CountDown | EndReached
 
 
 def follow(graph: Graph, step: str, way: Exit, output: Json = None) -> Following:
-    """What follows a step that completed, by its way out and (for `when`) its output."""
+    """What follows a step that completed, by its way out and (for `when`) its output.
+
+    Raises `LookupError` when a flow has no edge for it, which a validated definition always has.
+    """
     if not graph.spec.flow:
         dependents = graph.dependents[step]
         return CountDown(dependents) if dependents else EndReached()
     edge = taken(graph, step, way, output)
     if edge is None:
         raise LookupError(f"{graph.spec.name}.{step} has no way out for {way} with {output!r}")
-    return EndReached() if edge.to == COMPLETE else Next(edge.to)
+    return _along(edge)
 
 
 def taken(graph: Graph, step: str, way: Exit, output: Json = None) -> EdgeSpec | None:
@@ -65,7 +72,7 @@ def taken(graph: Graph, step: str, way: Exit, output: Json = None) -> EdgeSpec |
     return next((edge for edge in edges if edge.on is way), None)
 
 
-def after_failure(
+def after_failure(  # noqa: PLR0913 (a failed attempt, and by which policy it is judged)
     graph: Graph,
     step: str,
     attempt: int,
@@ -84,59 +91,84 @@ def after_failure(
             return decision
         case GiveUp():
             edge = taken(graph, step, Exit.ERROR)
-            if edge is None:
-                return Fail()
-            return EndReached() if edge.to == COMPLETE else Next(edge.to)
+            return Fail() if edge is None else _along(edge)
+        case _:
+            assert_never(decision)
+
+
+def _along(edge: EdgeSpec) -> Next | EndReached:
+    return EndReached() if edge.to == COMPLETE else Next(edge.to)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A step as a reader of the history sees it."""
+    """A step as a reader of the history sees it. `way` and `output` are a completed step's."""
 
     status: StepStatus
-    way: Exit | None = None
+    way: Exit = Exit.OK
     output: Json = None
 
 
-def ready(graph: Graph, steps: Mapping[str, Known]) -> tuple[str, ...]:
-    """The steps that may begin, from a whole history: what the increments add up to."""
-    if graph.spec.flow:
-        return _ready_on_flow(graph, steps)
-    done = {name for name, known in steps.items() if known.status is StepStatus.COMPLETED}
-    return tuple(
-        name
-        for name, needs in graph.spec.dependencies.items()
-        if done.issuperset(needs) and (name not in steps or steps[name].status in _NOT_BEGUN)
-    )
+def ready(graph: Graph, steps: Mapping[str, Known], *, cancelled: bool = False) -> tuple[str, ...]:
+    """The steps that are to begin, in the order of their declaration.
+
+    A step without an entry has no row. None is to begin once the run is `cancelled` or a step has
+    failed that no error route leads out of.
+    """
+    if cancelled or _failed(graph, steps):
+        return ()
+    reached = _led_to(graph, steps) if graph.spec.flow else _freed(graph, steps)
+    begun = {name for name, known in steps.items() if known.status not in _NOT_BEGUN}
+    return tuple(step.name for step in graph.spec.steps if step.name in reached - begun)
+
+
+def ending(
+    graph: Graph, steps: Mapping[str, Known], *, cancelled: bool = False
+) -> RunStatus | None:
+    """How the run has ended; None while it lives.
+
+    A run that is cancelled or fails ends when the last running body has; what sleeps or is held
+    doesn't keep it.
+    """
+    statuses = {known.status for known in steps.values()}
+    if StepStatus.RUNNING in statuses:
+        return None
+    if cancelled:
+        return RunStatus.CANCELLED
+    if _failed(graph, steps):
+        return RunStatus.FAILED
+    return None if statuses & _ASLEEP or ready(graph, steps) else RunStatus.COMPLETED
 
 
 _NOT_BEGUN = {StepStatus.WAITING, StepStatus.PENDING}
+_ASLEEP = {StepStatus.SCHEDULED, StepStatus.PAUSED}
 
 
-def _ready_on_flow(graph: Graph, steps: Mapping[str, Known]) -> tuple[str, ...]:
-    (name,) = graph.entries
-    while (known := steps.get(name)) is not None and known.way is not None:
-        edge = taken(graph, name, known.way, known.output)
-        if edge is None or edge.to == COMPLETE:
-            return ()
-        name = edge.to
-    return (name,) if known is None or known.status in _NOT_BEGUN else ()
+def _led_to(graph: Graph, steps: Mapping[str, Known]) -> set[str]:
+    """The steps of a flow that an edge was taken to, and where it begins."""
+    edges = (_edge_of(graph, name, known) for name, known in steps.items())
+    return {edge.to for edge in edges if edge is not None}.union(graph.entries)
 
 
-def ending(graph: Graph, steps: Mapping[str, Known]) -> RunStatus | None:
-    """How the run has ended, from a whole history; None while it lives."""
-    if any(known.status in _LIVE for known in steps.values()) or ready(graph, steps):
-        return None
-    unrouted = (
-        known.status is StepStatus.FAILED and taken_by(graph, name, known) is None
+def _freed(graph: Graph, steps: Mapping[str, Known]) -> set[str]:
+    """The steps of a dependency workflow that have nothing left to wait for."""
+    done = {name for name, known in steps.items() if known.status is StepStatus.COMPLETED}
+    return {name for name, needs in graph.needs.items() if done.issuperset(needs)}
+
+
+def _failed(graph: Graph, steps: Mapping[str, Known]) -> bool:
+    return any(
+        known.status is StepStatus.FAILED and _edge_of(graph, name, known) is None
         for name, known in steps.items()
     )
-    return RunStatus.FAILED if any(unrouted) else RunStatus.COMPLETED
 
 
-_LIVE = {StepStatus.RUNNING, StepStatus.SCHEDULED, StepStatus.PAUSED}
-
-
-def taken_by(graph: Graph, step: str, known: Known) -> EdgeSpec | None:
-    """The transition that an ended step took, None when it took none."""
-    return None if known.way is None else taken(graph, step, known.way, known.output)
+def _edge_of(graph: Graph, name: str, known: Known) -> EdgeSpec | None:
+    """The transition that a step has taken; None while it has taken none."""
+    match known.status:
+        case StepStatus.COMPLETED:
+            return taken(graph, name, known.way, known.output)
+        case StepStatus.FAILED:
+            return taken(graph, name, Exit.ERROR)
+        case _:
+            return None

@@ -38,25 +38,38 @@ class GiveUp:
 def decide(
     policy: RetrySpec | None, attempt: int, failed: Failed, *, jitter: float
 ) -> RetryIn | GiveUp:
-    """What follows attempt number `attempt`, which failed. `jitter` is a random number in [0, 1)."""
+    """What follows attempt number `attempt`, which failed. `jitter` is a random one of [0, 1)."""
     if policy is None or attempt >= policy.max_attempts or not failed.retryable:
         return GiveUp()
     if any(kind in policy.stop_on for kind in failed.kinds):
         return GiveUp()
+    return RetryIn(attempt + 1, _clamped(_delay(policy, attempt, failed, jitter)))
+
+
+def _delay(policy: RetrySpec, attempt: int, failed: Failed, jitter: float) -> float:
+    """What `RetryLater` asked for, to the second, or the policy's backoff."""
     if failed.after is not None:
-        return RetryIn(attempt + 1, min(max(failed.after, 0.0), LONGEST.total_seconds()))
+        return failed.after
     delay = backoff(policy.backoff, attempt)
-    return RetryIn(attempt + 1, spread(delay, jitter) if policy.jitter else delay)
+    return spread(delay, jitter) if policy.jitter else delay
 
 
 def backoff(policy: BackoffSpec | None, attempt: int) -> float:
-    """Seconds after failed attempt `attempt`: min · 2^(attempt − 1), at most max; 0 without one."""
+    """Seconds after failed attempt `attempt`: min · 2^(attempt - 1), at most max; 0 without one."""
     if policy is None:
         return 0.0
-    doublings = min(attempt - 1, 64)  # beyond that any min is past any max, and floats overflow
-    return min(policy.min * 2.0**doublings, policy.max, LONGEST.total_seconds())
+    doublings = min(attempt - 1, MOST_DOUBLINGS)
+    return min(policy.min * 2.0**doublings, policy.max)
+
+
+MOST_DOUBLINGS = 64
+"""A microsecond doubled so often is past `LONGEST`; doubled 1024 times, a second is no float."""
 
 
 def spread(delay: float, jitter: float) -> float:
     """A delay stretched or shrunk by up to a quarter, so that what failed together parts."""
     return delay * (0.75 + jitter / 2)
+
+
+def _clamped(delay: float) -> float:
+    return min(max(delay, 0.0), LONGEST.total_seconds())

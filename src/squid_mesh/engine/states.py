@@ -1,4 +1,4 @@
-"""The states of runs, steps and attempts, as tables. SQL guards and diagrams are made from these."""
+"""The states of runs, steps and attempts, as tables. SQL guards and diagrams come from these."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ENDED = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
 """The states that a run never leaves."""
 
 SETTLED = ENDED | {RunStatus.PAUSED}
-"""The states in which nothing moves by itself."""
+"""The states in which nothing moves until somebody decides, or a deadline passes."""
 
 RUN_MOVES: Mapping[RunStatus, frozenset[RunStatus]] = {
     RunStatus.PENDING: frozenset({RunStatus.RUNNING, RunStatus.FAILED, RunStatus.CANCELLED}),
@@ -110,7 +110,9 @@ STEP_MOVES: Mapping[StepStatus, frozenset[StepStatus]] = {
 }
 
 
-def sources[State: StrEnum](moves: Mapping[State, frozenset[State]], target: State) -> frozenset[State]:
+def sources[State: StrEnum](
+    moves: Mapping[State, frozenset[State]], target: State
+) -> frozenset[State]:
     """The states from which a state can be reached in one move."""
     return frozenset(state for state, targets in moves.items() if target in targets)
 

@@ -1,0 +1,27 @@
+# Thin lines over ./dev. ARGS reaches the program: make test ARGS="-k retry"
+
+.POSIX:
+.PHONY: help demo test check bench mutants clean
+
+help:
+	@./dev help
+
+demo:
+	@./dev demo $(ARGS)
+
+test:
+	@./dev test $(ARGS)
+
+check:
+	@./dev check
+
+bench:
+	@./dev bench $(ARGS)
+
+mutants:
+	@./dev mutants $(ARGS)
+
+clean:
+	rm -rf .venv .tools uv.lock mutants build dist htmlcov .coverage .hypothesis \
+		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

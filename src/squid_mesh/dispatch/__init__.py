@@ -1,0 +1,1 @@
+"""Where Squid Mesh meets Oban."""

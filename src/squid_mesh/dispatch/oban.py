@@ -1,0 +1,85 @@
+"""Oban's side: the worker that Oban calls for our jobs. The only module that imports oban.
+
+Oban resolves a worker by its name, without arguments, so each mesh registers a class of its own
+under its own name; that registry is the one global of this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from math import ceil
+from typing import Any
+from uuid import UUID
+
+from oban import Oban, Snooze
+from oban.schema import install_sql
+from oban.worker import register_worker
+from psycopg import AsyncConnection
+
+from squid_mesh.errors import InvalidConfig, NotInstalled
+from squid_mesh.runtime.drive import PutBack
+
+type Drive = Callable[[UUID, str, str, int | None], Awaitable[PutBack | None]]
+"""Does one job: run, step, queue, job id."""
+
+_drives: dict[str, Drive] = {}
+
+
+def worker_of(mesh: str) -> str:
+    """The worker name in the jobs of a mesh."""
+    return f"squid_mesh.{mesh}"
+
+
+def attach(mesh: str, drive: Drive) -> None:
+    """Let Oban's jobs for this mesh reach `drive`. Raises `InvalidConfig` when the name is taken."""
+    if mesh in _drives:
+        raise InvalidConfig([f"a mesh named {mesh!r} runs in this process: give this one name=…"])
+    _drives[mesh] = drive
+    register_worker(_worker(mesh))
+
+
+def detach(mesh: str) -> None:
+    """Jobs that still come are put back, for another process or the next start."""
+    _drives.pop(mesh, None)
+
+
+def _worker(mesh: str) -> type:
+    async def process(_self: object, job: Any) -> Snooze | None:
+        drive = _drives.get(mesh)
+        if drive is None:
+            return Snooze(1)
+        put_back = await drive(UUID(job.args["run"]), job.args["step"], job.queue, job.id)
+        return None if put_back is None else Snooze(ceil(max(put_back.seconds, 1.0)))
+
+    return type(mesh, (), {"__module__": "squid_mesh", "__qualname__": mesh, "process": process})
+
+
+async def install(connection: AsyncConnection[Any], prefix: str) -> None:
+    """Create Oban's tables where they are missing."""
+    await connection.execute(install_sql(prefix))
+
+
+async def check(connection: AsyncConnection[Any], prefix: str) -> None:
+    """Raise `NotInstalled` unless Oban's tables are there."""
+    cursor = await connection.execute("select to_regclass(%s)", (f'"{prefix}".oban_jobs',))
+    row = await cursor.fetchone()
+    if row is None or row[0] is None:
+        raise NotInstalled(
+            f"Oban's tables are not in schema {prefix!r}: run `oban install` in your deployment, or "
+            "pass install=True to Mesh.connect"
+        )
+
+
+def prefix_of(oban: Oban) -> str:
+    """The schema that an Oban keeps its tables in."""
+    return str(getattr(oban, "_prefix", "public"))
+
+
+def own_oban(pool: Any, name: str, queues: dict[str, int], grace: float) -> Oban:
+    """An Oban of the mesh's own. Named, as a nameless one replaces the process's default."""
+    return Oban(
+        pool=pool, name=f"squid_mesh.{name}", queues=dict(queues), shutdown_grace_period=grace
+    )
+
+
+__all__ = ["Oban", "attach", "check", "detach", "install", "own_oban", "prefix_of", "worker_of"]

@@ -1,0 +1,111 @@
+"""Runs as readers see them: frozen values, newest facts, no code needed to make them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from squid_mesh.definition.handed import StepFailure
+from squid_mesh.definition.nodes import Step
+from squid_mesh.definition.spec import StepKind
+from squid_mesh.definition.values import Codec
+from squid_mesh.engine.states import AttemptStatus, RunStatus, StepStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run. `payload` is its stored JSON; None in listings, which show no personal data."""
+
+    id: UUID
+    workflow: str
+    definition: str
+    trigger: str
+    status: RunStatus
+    current_steps: tuple[str, ...]
+    payload: Mapping[str, Any] | None = field(repr=False)
+    error: StepFailure | None
+    key: str | None
+    tags: Mapping[str, str]
+    window: datetime | None
+    replayed_from: UUID | None
+    created: bool = True
+    """False when `start_run` met its key and this is the run that holds it."""
+    inserted_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at a step."""
+
+    number: int
+    status: AttemptStatus
+    error: StepFailure | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepState:
+    """A declared step, whether it has begun or not. `due_at` is when a sleeping one goes on."""
+
+    step: str
+    kind: StepKind
+    status: StepStatus
+    depends_on: tuple[str, ...]
+    output: Any = field(repr=False)
+    error: StepFailure | None
+    attempts: tuple[Attempt, ...]
+    due_at: datetime | None
+    worker: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """A decision of a person, or something that recovery did."""
+
+    type: str
+    step: str | None
+    actor: Any
+    comment: str | None
+    metadata: Mapping[str, Any] | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetails(Run):
+    """A run with its history.
+
+    `steps` has one entry for each declared step, in the order of declaration; `step_runs` those that
+    have begun or are ready, in the order of their start; `context` the outputs by their names.
+    """
+
+    context: Mapping[str, Any] = field(repr=False)
+    steps: tuple[StepState, ...]
+    step_runs: tuple[StepState, ...]
+    audit_events: tuple[AuditEvent, ...]
+    codecs: Mapping[str, Codec] = field(repr=False, compare=False)
+
+    def output[R](self, step: Step[R], /) -> R:
+        """The typed output of a step. Raises `LookupError` when it has none."""
+        name = step.names[0]
+        state = next((s for s in self.steps if s.step == name), None)
+        if state is None:
+            raise LookupError(f"{self.workflow} has no step {name!r}")
+        if state.status is not StepStatus.COMPLETED:
+            raise LookupError(f"step {name!r} of run {self.id} is {state.status}: it has no output")
+        return cast("R", self.codecs[name].load(state.output))
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Runs, newest first, and the cursor of the next page (None on the last)."""
+
+    runs: tuple[Run, ...]
+    next_cursor: str | None

@@ -1,0 +1,156 @@
+"""From rows to models."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from squid_mesh.definition.handed import StepFailure
+from squid_mesh.definition.spec import StepSpec, WorkflowSpec
+from squid_mesh.definition.values import Codec
+from squid_mesh.engine.states import ENDED, AttemptStatus, RunStatus, StepStatus
+from squid_mesh.inspection.models import Attempt, AuditEvent, Run, RunDetails, StepState
+from squid_mesh.store.records import Start
+
+type Row = Mapping[str, Any]
+
+
+MASK = "**********"
+"""What is shown in place of a secret."""
+
+
+def run(row: Row, hidden: Collection[str] = (), *, created: bool = True) -> Run:
+    """A run from its row; the payload fields in `hidden` hold secrets."""
+    return Run(**_run_fields(row, hidden), created=created)
+
+
+def masked(payload: Any, hidden: Collection[str]) -> Any:
+    """A payload without its secrets."""
+    if not hidden or not isinstance(payload, Mapping):
+        return payload
+    return {name: MASK if name in hidden else value for name, value in payload.items()}
+
+
+def secrets(spec: WorkflowSpec) -> frozenset[str]:
+    """The payload fields that hold secrets."""
+    return frozenset(field.name for field in spec.payload.fields if field.secret)
+
+
+def _run_fields(row: Row, hidden: Collection[str]) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "workflow": row["workflow"],
+        "definition": row["definition"],
+        "trigger": row["trigger"],
+        "status": RunStatus(row["status"]),
+        "current_steps": tuple(row["current_steps"]),
+        "payload": masked(row["payload"], hidden),
+        "error": failure(row["error"]),
+        "key": row["key"],
+        "tags": row["tags"],
+        "window": row["window_at"],
+        "replayed_from": row["replayed_from"],
+        "inserted_at": row["inserted_at"],
+        "updated_at": row["updated_at"],
+        "ended_at": row["ended_at"],
+    }
+
+
+def failure(stored: Any) -> StepFailure | None:
+    """A stored error."""
+    return None if stored is None else StepFailure(**stored)
+
+
+def details(
+    row: Row,
+    spec: WorkflowSpec,
+    steps: Sequence[Row],
+    attempts: Sequence[Row],
+    events: Sequence[Row],
+    codecs: Mapping[str, Codec],
+) -> RunDetails:
+    """A run with its history."""
+    by_step: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        by_step.setdefault(attempt["step"], []).append(_attempt(attempt))
+    ended = RunStatus(row["status"]) in ENDED
+    begun = {s["step"]: s for s in steps}
+    states = {
+        step.name: _state(spec, step, begun.get(step.name), by_step.get(step.name, []), ended)
+        for step in spec.steps
+    }
+    return RunDetails(
+        **_run_fields(row, secrets(spec)),
+        context=_context(spec, states),
+        steps=tuple(states.values()),
+        step_runs=tuple(states[s["step"]] for s in steps if s["status"] != StepStatus.WAITING),
+        audit_events=tuple(AuditEvent(**event) for event in events),
+        codecs=codecs,
+    )
+
+
+def _context(spec: WorkflowSpec, states: Mapping[str, StepState]) -> dict[str, Any]:
+    return {
+        step.output: states[step.name].output
+        for step in spec.steps
+        if states[step.name].status is StepStatus.COMPLETED and step.action is not None
+    }
+
+
+def _attempt(row: Row) -> Attempt:
+    return Attempt(
+        number=row["number"],
+        status=AttemptStatus(row["status"]),
+        error=failure(row["error"]),
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+def _state(
+    spec: WorkflowSpec, step: StepSpec, row: Row | None, attempts: list[Attempt], ended: bool
+) -> StepState:
+    depends_on = () if spec.flow else spec.dependencies[step.name]
+    if row is None:
+        missing = StepStatus.SKIPPED if ended else StepStatus.WAITING
+        row = dict.fromkeys(_STATE_COLUMNS) | {"status": missing}
+    return StepState(
+        step=step.name,
+        kind=step.kind,
+        status=StepStatus(row["status"]),
+        depends_on=depends_on,
+        output=row["output"],
+        error=failure(row["error"]),
+        attempts=tuple(sorted(attempts, key=lambda attempt: attempt.number)),
+        due_at=row["due_at"],
+        worker=f"{row['node']} ({row['pid']})" if row["node"] else None,
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+_STATE_COLUMNS = ("output", "error", "due_at", "node", "pid", "started_at", "finished_at")
+
+
+def pending(start: Start, inserted_at: datetime, hidden: Collection[str]) -> Run:
+    """A run that was just started."""
+    return Run(
+        id=start.run_id,
+        workflow=start.workflow,
+        definition=start.definition,
+        trigger=start.trigger,
+        status=RunStatus.PENDING,
+        current_steps=tuple(first.step for first in start.first if first.open == 0),
+        payload=masked(orjson.loads(start.payload), hidden),
+        error=None,
+        key=start.key,
+        tags=start.tags or {},
+        window=start.window_at,
+        replayed_from=start.replayed_from,
+        inserted_at=inserted_at,
+        updated_at=inserted_at,
+        ended_at=None,
+    )

@@ -1,0 +1,379 @@
+"""The composition root: one mesh of workflows in one process, and the calls that a host makes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
+from typing import Any, Self
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from squid_mesh.definition.handed import Decision
+from squid_mesh.definition.payload import Payload
+from squid_mesh.definition.spec import StepKind
+from squid_mesh.definition.values import Codec
+from squid_mesh.definition.workflow import Workflow
+from squid_mesh.dispatch import oban as dispatch
+from squid_mesh.dispatch.oban import Oban
+from squid_mesh.engine.states import ENDED, RunStatus
+from squid_mesh.errors import InvalidConfig, InvalidRunId, KeyConflict, WaitTimeout
+from squid_mesh.inspection import reading
+from squid_mesh.inspection.models import Run, RunDetails, RunPage
+from squid_mesh.inspection.reader import Reader
+from squid_mesh.runtime.catalog import Catalog, Plan
+from squid_mesh.runtime.process import Process, Settings
+from squid_mesh.runtime.starting import Request, same_request, to_start
+from squid_mesh.runtime.surroundings import Resources
+from squid_mesh.store import migrations
+from squid_mesh.store.hosts import connection_of
+from squid_mesh.store.records import Start
+from squid_mesh.store.statements import Statements
+from squid_mesh.store.writes import Queueing, start_parameters
+
+type Pool = AsyncConnectionPool[Any]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_INSTALLATION = 0x4F42414E  # "OBAN": one installation at a time in a database
+
+
+class Mesh:
+    """Workflows of one process, on the host's own Postgres pool and Oban.
+
+    `async with oban, mesh:` in this order. The mesh keeps a few connections of its own beside the
+    pool, which is for steps and readers; `direct_dsn` says where to, when the pool goes through
+    a pooler that has no sessions.
+
+    * `workflows`: the classes whose runs this process starts and drives.
+    * `name`: what jobs are registered under; two meshes on one Oban need two names.
+    * `schema`: where the tables are; `queue`: the Oban queue of steps that name none.
+    * `resources`: objects that steps wire with `resource(T)`.
+    * `actions`: functions that only runs of earlier definitions still call.
+    * `heartbeat`, `lease`: how often this process says that it lives, and after how long a silence
+      others take over its steps; `blocked`: after how long its event loop not answering.
+    * `grace`: how long `async with` waits for steps under way when it ends.
+
+    Raises `InvalidConfig` with every setting that is wrong.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        oban: Oban,
+        workflows: Sequence[type[Workflow[Any]]],
+        name: str = "squid_mesh",
+        schema: str = "squid_mesh",
+        queue: str = "squid_mesh",
+        resources: Iterable[object] = (),
+        actions: Iterable[Callable[..., Any]] = (),
+        direct_dsn: str | None = None,
+        heartbeat: timedelta = timedelta(seconds=2),
+        lease: timedelta = timedelta(seconds=10),
+        blocked: timedelta = timedelta(seconds=60),
+        grace: timedelta = timedelta(seconds=15),
+    ) -> None:
+        self._pool = pool
+        self._oban = oban
+        self._owned: tuple[bool, bool] = (False, False)
+        self._statements = Statements(schema, dispatch.prefix_of(oban))
+        self._reader = Reader(self._statements)
+        self._catalog = Catalog(workflows, actions, self._load_definition)
+        self._settings = Settings(
+            name=name,
+            dsn=direct_dsn or _dsn_of(pool),
+            queueing=Queueing(queue, dispatch.worker_of(name)),
+            queues=(queue,),
+            heartbeat=heartbeat.total_seconds(),
+            lease=lease.total_seconds(),
+            blocked=blocked.total_seconds(),
+            grace=grace.total_seconds(),
+        )
+        _check(self._settings)
+        self._process = Process(
+            self._settings, self._statements, self._catalog, Resources(resources), self._ask
+        )
+        self._open = AsyncExitStack()
+
+    @classmethod
+    def connect(
+        cls,
+        dsn: str,
+        *,
+        workflows: Sequence[type[Workflow[Any]]],
+        queues: Mapping[str, int],
+        install: bool = False,
+        name: str = "squid_mesh",
+        max_connections: int = 10,
+        **options: Any,
+    ) -> Self:
+        """A mesh with a pool and an Oban of its own, for a process that has neither.
+
+        `queues` says how many steps each queue runs at once here. With `install` the tables of Oban
+        and of Squid Mesh are created where they are missing. The rest as for `Mesh`.
+        """
+        pool: Pool = AsyncConnectionPool(dsn, open=False, min_size=1, max_size=max_connections)
+        grace: timedelta = options.get("grace", timedelta(seconds=15))
+        oban = dispatch.own_oban(pool, name, dict(queues), grace.total_seconds())
+        mesh = cls(pool, oban=oban, workflows=workflows, name=name, **options)
+        mesh._owned = (True, install)
+        return mesh
+
+    # life
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Drain and stop."""
+        await self.stop()
+
+    async def start(self) -> None:
+        """Begin to start and drive runs. Raises `NotInstalled` when tables are missing."""
+        owns, install = self._owned
+        async with AsyncExitStack() as opening:
+            if owns:
+                await opening.enter_async_context(self._pool)
+            if install:
+                await self.install()
+            async with self._pool.connection() as connection:
+                await dispatch.check(connection, self._statements.oban)
+                await migrations.check(connection, self._statements)
+            await self._register()
+            await self._process.start()
+            opening.push_async_callback(self._process.stop)
+            dispatch.attach(self._settings.name, self._process.driver.drive)
+            opening.callback(dispatch.detach, self._settings.name)
+            if owns:
+                await self._oban.start()
+                opening.push_async_callback(self._oban.stop)
+            opening.push_async_callback(self._process.drain)
+            self._open = opening.pop_all()
+
+    async def stop(self) -> None:
+        """Begin nothing more, let steps under way end, and let go of everything."""
+        await self._open.aclose()
+
+    async def migrate(self) -> list[str]:
+        """Install or upgrade the mesh's own tables; the names of the migrations applied.
+
+        Safe to run twice, and from several processes at once. Oban's tables are the host's.
+        """
+        async with self._pool.connection() as connection:
+            return await migrations.migrate(connection, self._statements)
+
+    async def install(self) -> None:
+        """Create Oban's tables and the mesh's own where they are missing."""
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(%s)", (_INSTALLATION,))
+            await dispatch.install(connection, self._statements.oban)
+            await migrations.migrate(connection, self._statements)
+
+    # starting
+
+    async def start_run[T: Payload](
+        self,
+        workflow: type[Workflow[T]],
+        payload: T | Mapping[str, Any] | None = None,
+        *,
+        trigger: str | None = None,
+        key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        priority: int = 0,
+        conn: Any = None,
+    ) -> Run:
+        """Start a run and return it, `pending`.
+
+        * `trigger`: the first declared one unless named.
+        * `key`: makes starting idempotent: a key that is known, with the same trigger and payload, gives
+          the run that holds it, as it is now, with `created=False`.
+        * `priority`: lower begins first, from -2 to 4.
+        * `conn`: the host's connection or session; the run then commits, or not, with the host's own
+          writes.
+
+        Raises `InvalidPayload`, `InvalidTrigger`, `UnknownWorkflow`, `PayloadTooLarge` or
+        `KeyConflict`; nothing is written then.
+        """
+        definition = self._catalog.definition(workflow)
+        request = Request(payload=payload, trigger=trigger, key=key, tags=tags, priority=priority)
+        start = to_start(definition, request)
+        if conn is None:
+            inserted_at = await self._process.ledger.start_run(start)
+        else:
+            inserted_at = await self._start_on(await connection_of(conn), start)
+        if inserted_at is None:
+            return await self._holder_of_key(start, conn)
+        return reading.pending(start, inserted_at, reading.secrets(definition.spec))
+
+    async def _start_on(
+        self, connection: AsyncConnection[Any], start: Start
+    ) -> datetime | None:
+        async with connection.cursor(row_factory=tuple_row) as cursor:
+            parameters = start_parameters([start], self._statements, self._settings.queueing)
+            await cursor.execute(self._statements["start_runs"], parameters)
+            row = await cursor.fetchone()
+        return None if row is None else row[1]
+
+    async def _holder_of_key(self, start: Start, conn: Any) -> Run:
+        """The run that holds the key of a start that wasn't made. Raises `KeyConflict`."""
+        async with AsyncExitStack() as stack:
+            if conn is None:
+                connection = await stack.enter_async_context(self._pool.connection())
+            else:
+                connection = await connection_of(conn)
+            async with connection.cursor(row_factory=tuple_row) as cursor:
+                await cursor.execute(
+                    self._statements["find_by_key"], {"workflow": start.workflow, "key": start.key}
+                )
+                row = await cursor.fetchone()
+            assert row is not None, "a key that was taken has a holder"
+            run_id, trigger, payload = row
+            if not same_request(start, trigger, payload):
+                raise KeyConflict(run_id, start.key or "")
+            return await self._read(connection, run_id, created=False)
+
+    # looking
+
+    async def inspect_run(
+        self, run_id: UUID | str, *, include_history: bool = False
+    ) -> Run | RunDetails:
+        """A run; with `include_history` a `RunDetails`. Raises `InvalidRunId` or `RunNotFound`."""
+        wanted = _run_id(run_id)
+        async with self._pool.connection() as connection:
+            if not include_history:
+                return await self._read(connection, wanted)
+            row = await self._reader.row(connection, wanted)
+            plan = await self._catalog.plan(row["definition"])
+            return await self._reader.details(connection, row, plan.graph.spec, _codecs(plan))
+
+    async def wait_for_run(
+        self,
+        run_id: UUID | str,
+        *,
+        until: Collection[RunStatus] = ENDED,
+        timeout: timedelta,
+    ) -> Run:
+        """The run, once its status is one of `until`. Raises `WaitTimeout` with the run as it is."""
+        wanted = _run_id(run_id)
+        run = await self.inspect_run(wanted)
+        if run.status in until:
+            return run
+        seconds = timeout.total_seconds()
+        arrived = await self._process.waiters.wait(wanted, until, seconds)
+        run = await self.inspect_run(wanted)
+        if not arrived and run.status not in until:
+            raise WaitTimeout(run, seconds)
+        return run
+
+    async def list_runs(
+        self,
+        *,
+        workflow: type[Workflow[Any]] | str | None = None,
+        status: RunStatus | Collection[RunStatus] | None = None,
+        trigger: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> RunPage:
+        """Runs, newest first, without payloads; `cursor` is the `next_cursor` of the page before.
+
+        Raises `ValueError` for a limit outside 1 to 1000 or a cursor that no page gave.
+        """
+        if not 1 <= limit <= 1000:
+            raise ValueError(f"limit={limit}: ask for 1 to 1000 runs")
+        statuses = {status} if isinstance(status, RunStatus) else status
+        async with self._pool.connection() as connection:
+            return await self._reader.page(
+                connection,
+                workflow=_workflow_name(workflow),
+                statuses=statuses,
+                trigger=trigger,
+                limit=limit,
+                cursor=cursor,
+            )
+
+    # what the calls stand on
+
+    async def _register(self) -> None:
+        async with self._pool.connection() as connection:
+            for definition in self._catalog.definitions.values():
+                await connection.execute(
+                    self._statements["register_definition"],
+                    {
+                        "version": definition.version,
+                        "workflow": definition.spec.name,
+                        "spec": definition.document.decode(),
+                    },
+                )
+
+    async def _load_definition(self, version: str) -> bytes:
+        async with self._pool.connection() as connection:
+            cursor = connection.cursor(row_factory=tuple_row)
+            await cursor.execute(self._statements["load_definition"], {"version": version})
+            row = await cursor.fetchone()
+        assert row is not None, "a run's definition is kept as long as the run"
+        return str(row[0]).encode()
+
+    async def _ask(self, runs: Collection[UUID]) -> Iterable[tuple[UUID, RunStatus]]:
+        async with self._pool.connection() as connection:
+            return await self._reader.statuses(connection, runs)
+
+    async def _read(
+        self, connection: AsyncConnection[Any], run_id: UUID, *, created: bool = True
+    ) -> Run:
+        row = await self._reader.row(connection, run_id)
+        plan = await self._catalog.plan(row["definition"])
+        return reading.run(row, reading.secrets(plan.graph.spec), created=created)
+
+
+def _check(settings: Settings) -> None:
+    problems = []
+    if not _NAME.fullmatch(settings.name):
+        problems.append(f"name={settings.name!r}: use letters, digits and _")
+    if not settings.queueing.queue.strip():
+        problems.append("queue is empty: name an Oban queue")
+    if not 0 < settings.heartbeat * 2 <= settings.lease:
+        problems.append("lease must be at least twice heartbeat, or the living look dead")
+    if settings.grace < 0 or settings.blocked <= 0:
+        problems.append("grace must not be negative, and blocked must be positive")
+    if problems:
+        raise InvalidConfig(problems)
+
+
+def _dsn_of(pool: Pool) -> str:
+    conninfo = getattr(pool, "conninfo", None)
+    if isinstance(conninfo, str):
+        return conninfo
+    raise InvalidConfig(["this pool doesn't tell its conninfo: pass direct_dsn=…"])
+
+
+def _run_id(value: UUID | str) -> UUID:
+    if isinstance(value, UUID):
+        return value
+    try:
+        return UUID(value)
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidRunId(value) from None
+
+
+def _workflow_name(workflow: type[Workflow[Any]] | str | None) -> str | None:
+    if workflow is None or isinstance(workflow, str):
+        return workflow
+    return workflow.__definition__.spec.name
+
+
+def _codecs(plan: Plan) -> dict[str, Codec]:
+    """How each step's output is read: as what its function returns, when it is loaded."""
+    return {
+        name: Codec(Decision)
+        if step.spec.kind is StepKind.APPROVAL
+        else step.action.output
+        if step.action
+        else Codec(Any)
+        for name, step in plan.steps.items()
+    }

@@ -1,0 +1,123 @@
+"""The code of this process beside the definitions that runs are pinned to.
+
+A run executes the graph it started with. Bodies, and how they are operated (retry, timeout, queue,
+log text), come from the loaded code when it still has the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from squid_mesh.definition import document
+from squid_mesh.definition.actions import Action, inspect_action
+from squid_mesh.definition.compile import Definition
+from squid_mesh.definition.spec import Injected, StepSpec, WorkflowSpec
+from squid_mesh.definition.workflow import Workflow, definition_of
+from squid_mesh.engine.compatibility import misfits
+from squid_mesh.engine.graph import Graph
+from squid_mesh.errors import InvalidConfig, UnknownWorkflow
+
+type LoadDocument = Callable[[str], Awaitable[bytes]]
+"""Reads the document of a definition's version from the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """A pinned step with the code that runs it: `action` is None when no loaded code fits."""
+
+    spec: StepSpec
+    operations: StepSpec
+    action: Action | None
+    misfits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A definition that runs are pinned to, ready to be driven."""
+
+    graph: Graph
+    steps: Mapping[str, PlannedStep]
+
+
+class Everything:
+    """The allow-list for documents of our own database: every action; it resolves to loaded code."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+class Catalog:
+    """Workflows of this process by name, and plans by version."""
+
+    def __init__(
+        self,
+        workflows: Iterable[type[Workflow[Any]]],
+        actions: Iterable[Callable[..., Any]],
+        load: LoadDocument,
+    ) -> None:
+        self._load = load
+        self.definitions = _by_name([definition_of(workflow) for workflow in workflows])
+        self._actions = self._known_actions(actions)
+        self._plans = {d.version: self._plan(d.spec) for d in self.definitions.values()}
+
+    @property
+    def action_names(self) -> list[str]:
+        """What this process can call."""
+        return sorted(self._actions)
+
+    def definition(self, workflow: type[Workflow[Any]] | str) -> Definition:
+        """The current definition of a workflow. Raises `UnknownWorkflow`."""
+        name = workflow if isinstance(workflow, str) else definition_of(workflow).spec.name
+        if name not in self.definitions:
+            raise UnknownWorkflow(name)
+        return self.definitions[name]
+
+    async def plan(self, version: str) -> Plan:
+        """The plan of a definition, read from the database when this code doesn't declare it."""
+        if version not in self._plans:
+            stored = document.from_json(await self._load(version), actions=Everything())
+            self._plans[version] = self._plan(stored)
+        return self._plans[version]
+
+    def _known_actions(self, extra: Iterable[Callable[..., Any]]) -> dict[str, Action]:
+        known = {action.name: action for action in map(inspect_action, extra)}
+        for definition in self.definitions.values():
+            for step, action in definition.actions.items():
+                known[action.name] = action
+                for former in definition.spec.by_name[step].formerly:
+                    known.setdefault(former, action)
+        return known
+
+    def _plan(self, spec: WorkflowSpec) -> Plan:
+        return Plan(Graph(spec), {step.name: self._planned(spec, step) for step in spec.steps})
+
+    def _planned(self, spec: WorkflowSpec, step: StepSpec) -> PlannedStep:
+        current = self.definitions.get(spec.name)
+        loaded = current.spec.by_name.get(step.name) if current else None
+        operations = loaded if loaded is not None and loaded.kind is step.kind else step
+        if step.action is None:
+            return PlannedStep(step, operations, None)
+        action = self._actions.get(step.action.name)
+        if action is None:
+            reason = f"no code of this process is called {step.action.name}"
+            return PlannedStep(step, operations, None, (reason,))
+        injected = frozenset(n for n, wire in step.inputs.items() if isinstance(wire, Injected))
+        reasons = misfits(step, action.spec(injected))
+        return PlannedStep(step, operations, None if reasons else action, reasons)
+
+
+def _by_name(definitions: list[Definition]) -> dict[str, Definition]:
+    by_name: dict[str, Definition] = {}
+    problems = []
+    for definition in definitions:
+        other = by_name.setdefault(definition.spec.name, definition)
+        if other is not definition:
+            problems.append(
+                f"two workflows are called {definition.spec.name!r}: "
+                "give one another name with class X(Workflow[P], name=…)"
+            )
+    if problems:
+        raise InvalidConfig(problems)
+    return by_name

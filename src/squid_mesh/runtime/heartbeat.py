@@ -1,0 +1,65 @@
+"""Says that this process lives, from a thread of its own: a blocked event loop doesn't look dead."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from typing import Any
+
+import psycopg
+
+from squid_mesh.store.statements import Statements
+
+logger = logging.getLogger(__name__)
+
+
+class Heartbeat:
+    """Renews a boot's lease every `interval` seconds, with how long ago the event loop answered."""
+
+    def __init__(self, dsn: str, statements: Statements, boot: int, interval: float) -> None:
+        self._dsn = dsn
+        self._statement = statements["heartbeat"]
+        self._boot = boot
+        self._interval = interval
+        self._stopped = threading.Event()
+        self._answered = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="squid-mesh-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End; the thread is gone when this returns."""
+        self._stopped.set()
+        await asyncio.to_thread(self._thread.join, 5.0)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with psycopg.connect(
+                    self._dsn, autocommit=True, application_name="squid_mesh heartbeat"
+                ) as connection:
+                    self._beat_on(connection)
+            except psycopg.Error as error:
+                logger.warning("a heartbeat failed, it is tried again: %s", error)
+                self._stopped.wait(min(self._interval, 1.0))
+
+    def _beat_on(self, connection: psycopg.Connection[Any]) -> None:
+        while not self._stopped.is_set():
+            self._ask_loop()
+            age = time.monotonic() - self._answered
+            connection.execute(self._statement, {"boot": self._boot, "loop_age": age})
+            self._stopped.wait(self._interval)
+
+    def _ask_loop(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._answer)
+        except RuntimeError:  # the loop is closed: the process is on its way out
+            self._stopped.set()
+
+    def _answer(self) -> None:
+        self._answered = time.monotonic()

@@ -1,0 +1,128 @@
+"""Everything of a mesh that runs in this process, from its boot to its end."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from squid_mesh.engine.states import RunStatus
+from squid_mesh.runtime.bodies import Bodies
+from squid_mesh.runtime.catalog import Catalog
+from squid_mesh.runtime.drive import Driver
+from squid_mesh.runtime.heartbeat import Heartbeat
+from squid_mesh.runtime.ledger import Ledger, SideConnection
+from squid_mesh.runtime.loops import Loop
+from squid_mesh.runtime.recovery import Recovery
+from squid_mesh.runtime.surroundings import Resources
+from squid_mesh.runtime.threads import Threads
+from squid_mesh.runtime.waiting import Waiters
+from squid_mesh.store.connections import connect, connect_committer
+from squid_mesh.store.statements import Statements
+from squid_mesh.store.writes import Queueing, Writer
+
+type AskStatuses = Callable[[Collection[UUID]], Awaitable[Iterable[tuple[UUID, RunStatus]]]]
+
+POLL_SECONDS = 0.25
+"""How often runs that somebody waits for are asked after, all in one statement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a process needs to know. Times are in seconds."""
+
+    name: str
+    dsn: str
+    queueing: Queueing
+    queues: tuple[str, ...]
+    heartbeat: float
+    lease: float
+    blocked: float
+    grace: float
+
+
+class Process:
+    """One boot: its claims, its lease, its drivers."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        statements: Statements,
+        catalog: Catalog,
+        resources: Resources,
+        ask: AskStatuses,
+    ) -> None:
+        self._settings = settings
+        self._statements = statements
+        self._catalog = catalog
+        self._threads = Threads()
+        self._bodies = Bodies(resources, self._threads)
+        self._side = SideConnection(lambda: connect(settings.dsn))
+        self.waiters = Waiters(ask, POLL_SECONDS)
+
+    async def start(self) -> None:
+        """Register this boot, and begin to claim, beat and recover."""
+        settings = self._settings
+        self._boot: int = await self._side.run(self._begin_boot)
+        writer = Writer(self._statements, settings.queueing, self._boot)
+        self.ledger = Ledger(writer, lambda: connect_committer(settings.dsn), self._side)
+        self.driver = Driver(
+            self._catalog,
+            self._bodies,
+            self.ledger,
+            queue=settings.queueing.queue,
+            ended=self.waiters.tell,
+        )
+        recovery = Recovery(
+            self._catalog,
+            self.ledger,
+            self.driver.driving,
+            silence=settings.lease,
+            blocked=settings.blocked,
+            ended=self.waiters.tell,
+        )
+        self._recovery = Loop("recovery", recovery.sweep, settings.heartbeat)
+        self._heartbeat = Heartbeat(
+            settings.dsn, self._statements, self._boot, settings.heartbeat
+        )
+        await self.ledger.start()
+        self._heartbeat.start()
+        self._recovery.start()
+        self.waiters.start()
+
+    async def drain(self) -> None:
+        """Begin nothing more, and let what is under way come to its next boundary."""
+        await self.driver.drain(self._settings.grace)
+
+    async def stop(self) -> None:
+        """End; what is still claimed is another process's to recover, at once."""
+        await self.waiters.stop()
+        await self._recovery.stop()
+        await self.ledger.stop()
+        await self._heartbeat.stop()
+        await self._side.run(self._end_boot)
+        await self._side.close()
+        self._threads.close()
+
+    async def _begin_boot(self, connection: AsyncConnection[Any]) -> int:
+        cursor = await connection.execute(
+            self._statements["begin_boot"],
+            {
+                "mesh": self._settings.name,
+                "node": socket.gethostname(),
+                "pid": os.getpid(),
+                "queues": list(self._settings.queues),
+                "actions": self._catalog.action_names,
+            },
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        return int(row[0])
+
+    async def _end_boot(self, connection: AsyncConnection[Any]) -> None:
+        await connection.execute(self._statements["end_boot"], {"boot": self._boot})

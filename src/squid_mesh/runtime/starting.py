@@ -1,0 +1,129 @@
+"""Starts runs: a validated payload, a run, its first steps and their jobs, in one statement."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError, to_json
+
+from squid_mesh.definition.compile import Definition
+from squid_mesh.definition.payload import Payload
+from squid_mesh.definition.values import MAX_BYTES, Codec, Unstorable
+from squid_mesh.engine.graph import Graph
+from squid_mesh.errors import InvalidPayload, InvalidTrigger, PayloadTooLarge
+from squid_mesh.store.records import FirstStep, Start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a caller asked to be started."""
+
+    payload: Payload | Mapping[str, Any] | None
+    trigger: str | None = None
+    key: str | None = None
+    tags: Mapping[str, str] | None = None
+    priority: int = 0
+
+
+def to_start(definition: Definition, request: Request) -> Start:
+    """A validated start. Raises `InvalidTrigger`, `InvalidPayload` or `PayloadTooLarge`."""
+    spec = definition.spec
+    trigger = request.trigger or spec.triggers[0].name
+    if trigger not in {t.name for t in spec.triggers}:
+        raise InvalidTrigger(spec.name, trigger, [t.name for t in spec.triggers])
+    graph = Graph(spec)
+    return Start(
+        run_id=uuid7(),
+        workflow=spec.name,
+        definition=definition.version,
+        trigger=trigger,
+        payload=stored_payload(definition, request.payload),
+        first=first_steps(graph),
+        open_ends=graph.ends,
+        key=request.key,
+        tags=dict(request.tags or {}),
+        priority=request.priority,
+    )
+
+
+def first_steps(graph: Graph) -> tuple[FirstStep, ...]:
+    """The rows that a run begins with."""
+    ready = [FirstStep(name, 0, graph.step(name).queue) for name in graph.entries]
+    waiting = [FirstStep(name, n, graph.step(name).queue) for name, n in graph.waiting.items()]
+    return (*ready, *waiting)
+
+
+def stored_payload(
+    definition: Definition, payload: Payload | Mapping[str, Any] | None, index: int | None = None
+) -> bytes:
+    """A payload as JSON, defaults filled in. Raises `InvalidPayload` with every problem."""
+    name = definition.spec.name
+    model = definition.payload
+    if not isinstance(payload, model):
+        payload = _validated(model, payload, name, index)
+    try:
+        return Codec(model).dump(payload)
+    except Unstorable as error:
+        size = len(payload.model_dump_json())
+        if size > MAX_BYTES:
+            raise PayloadTooLarge(size, MAX_BYTES) from None
+        raise InvalidPayload(name, invalid_fields={"payload": str(error)}, index=index) from None
+
+
+def _validated(model: type[Payload], payload: Any, name: str, index: int | None) -> Payload:
+    if payload is not None and not isinstance(payload, Mapping):
+        problem = f"pass {model.__name__}(…) or a mapping, not {type(payload).__name__}"
+        raise InvalidPayload(name, invalid_fields={"payload": problem}, index=index)
+    try:
+        return model.model_validate_json(_as_json(cast("Mapping[str, Any]", payload or {})))
+    except (PydanticSerializationError, UnicodeEncodeError) as error:
+        problem = f"can't be read as JSON: {error}"
+        raise InvalidPayload(name, invalid_fields={"payload": problem}, index=index) from None
+    except ValidationError as error:
+        raise _invalid(name, error, index) from None
+
+
+def _as_json(payload: Mapping[str, Any]) -> bytes:
+    return to_json(dict(payload), inf_nan_mode="constants")
+
+
+def _invalid(name: str, error: ValidationError, index: int | None) -> InvalidPayload:
+    missing: list[str] = []
+    unknown: list[str] = []
+    invalid: dict[str, str] = {}
+    for detail in error.errors(include_url=False, include_input=False):
+        path = ".".join(map(str, detail["loc"]))
+        match detail["type"]:
+            case "missing":
+                missing.append(path)
+            case "extra_forbidden":
+                unknown.append(path)
+            case _:
+                invalid[path or "payload"] = detail["msg"]
+    return InvalidPayload(
+        name,
+        missing_fields=missing,
+        unknown_fields=sorted(unknown),
+        invalid_fields=invalid,
+        index=index,
+    )
+
+
+def same_request(start: Start, trigger: str, payload: Any) -> bool:
+    """Whether a run that holds the key was started with the same trigger and payload."""
+    return trigger == start.trigger and payload == orjson.loads(start.payload)
+
+
+def uuid7() -> UUID:
+    """A time-ordered id: neighbours in time are neighbours in the index."""
+    stamp = time.time_ns() // 1_000_000
+    noise = int.from_bytes(os.urandom(10))
+    high = stamp << 80 | 0x7 << 76 | (noise >> 68 & 0xFFF) << 64
+    return UUID(int=high | 0b10 << 62 | noise & ((1 << 62) - 1))

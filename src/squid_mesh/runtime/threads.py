@@ -1,0 +1,84 @@
+"""Threads for sync bodies: ours, so that a body that never ends can't hold up the process's end.
+
+The interpreter joins the threads of `concurrent.futures` when it exits, daemon or not; these it leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    function: Callable[[], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+    def run(self) -> None:
+        try:
+            result = self.function()
+        except BaseException as error:  # noqa: BLE001 (a body may raise anything; its driver tells)
+            self._answer(_set_exception, error)
+        else:
+            self._answer(_set_result, result)
+
+    def _answer(self, set_outcome: Callable[[asyncio.Future[Any], Any], None], value: Any) -> None:
+        try:
+            self.loop.call_soon_threadsafe(set_outcome, self.future, value)
+        except RuntimeError:  # the loop is closed: nobody waits for this body any more
+            return
+
+
+def _set_result(future: asyncio.Future[Any], value: Any) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _set_exception(future: asyncio.Future[Any], error: BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(error, StopIteration):  # a future can't carry it
+        error = RuntimeError(f"the body raised {error!r}")
+    future.set_exception(error)
+
+
+class Threads:
+    """As many threads as bodies run at once; an idle one takes the next body."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._idle = 0
+        self._started = 0
+
+    async def run(self, function: Callable[[], Any]) -> Any:
+        """Call `function` in a thread, in a copy of the caller's context."""
+        loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
+        call = _Call(lambda: context.run(function), loop.create_future(), loop)
+        with self._lock:
+            if self._idle > 0:
+                self._idle -= 1
+            else:
+                self._started += 1
+                name = f"squid-mesh-step-{self._started}"
+                threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._calls.put(call)
+        return await call.future
+
+    def close(self) -> None:
+        """Let idle threads end; busy ones end with their body."""
+        for _ in range(self._started):
+            self._calls.put(None)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call.run()
+            with self._lock:
+                self._idle += 1

@@ -1,0 +1,36 @@
+"""Connections of the engine's own, apart from the pool that steps use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.types.json import set_json_loads
+
+from squid_mesh.store import columns
+
+# Pins the shape of the committers' plans: nested loops over primary keys from a few records, whatever
+# the statistics said when the plan was made. A plan cached while `runs` was tiny halves the throughput
+# and gets worse as it grows.
+_COMMITTER = """
+set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off;
+set enable_mergejoin = off; set enable_bitmapscan = off; set jit = off; set work_mem = '64MB'
+"""
+
+
+async def connect(dsn: str, *, application: str = "squid_mesh") -> AsyncConnection[Any]:
+    """A connection that commits each statement by itself and reads JSON with orjson."""
+    connection = await AsyncConnection.connect(
+        dsn, autocommit=True, prepare_threshold=0, application_name=application
+    )
+    columns.register(connection)
+    set_json_loads(orjson.loads, connection)
+    return connection
+
+
+async def connect_committer(dsn: str) -> AsyncConnection[Any]:
+    """A connection for group commits."""
+    connection = await connect(dsn, application="squid_mesh committer")
+    await connection.execute(_COMMITTER, prepare=False)
+    return connection

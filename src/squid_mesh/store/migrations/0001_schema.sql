@@ -1,0 +1,158 @@
+-- Runs and steps hold the state; attempts and audit_events hold what happened; definitions what was
+-- to happen. All times are this schema's now(): the database's clock, moved by tests.
+
+create table {schema}.clock (
+  only_row boolean primary key default true check (only_row),
+  shift interval not null default '0'
+);
+insert into {schema}.clock default values;
+
+create function {schema}.now() returns timestamptz language sql stable
+  return pg_catalog.now() + (select shift from {schema}.clock);
+
+-- One row a distinct graph. `version` is the hash of `spec`, the canonical document.
+create table {schema}.definitions (
+  version text primary key,
+  workflow text not null,
+  spec json not null,
+  inserted_at timestamptz not null default {schema}.now()
+);
+
+-- One row a process boot. `alive_at` is the lease: real time, which no test moves.
+create table {schema}.workers (
+  boot bigint primary key generated always as identity,
+  mesh text not null,
+  node text not null,
+  pid integer not null,
+  queues text[] not null default '{}',
+  actions text[] not null default '{}',
+  started_at timestamptz not null default pg_catalog.now(),
+  alive_at timestamptz not null default pg_catalog.now(),
+  loop_at timestamptz not null default pg_catalog.now()
+);
+
+-- One row a run. running, queued, retrying and paused count its live steps, open_ends the completions
+-- (or, once it is cancelled or failing, the running bodies) that are left until it has ended; every
+-- statement that moves a step keeps them, under the row's lock. `status` is the fold over them.
+create table {schema}.runs (
+  id uuid primary key,
+  workflow text not null,
+  definition text not null references {schema}.definitions,
+  trigger text not null,
+  payload json not null,
+  key text,
+  window_at timestamptz,
+  replayed_from uuid references {schema}.runs on delete set null,
+  parent uuid references {schema}.runs on delete set null,
+  tags jsonb not null default '{}',
+  priority smallint not null default 0,
+  open_ends integer not null check (open_ends >= 0),
+  running integer not null default 0 check (running >= 0),
+  queued integer not null default 0 check (queued >= 0),
+  retrying integer not null default 0 check (retrying >= 0),
+  paused integer not null default 0 check (paused >= 0),
+  error json,
+  outcome text check (outcome in ('completed', 'failed', 'cancelled')),
+  begun_at timestamptz,
+  cancel_requested_at timestamptz,
+  inserted_at timestamptz not null default {schema}.now(),
+  updated_at timestamptz not null default {schema}.now(),
+  ended_at timestamptz,
+  status text not null generated always as (case
+    when outcome is not null then outcome
+    when cancel_requested_at is not null then 'cancelling'
+    when begun_at is null then 'pending'
+    when running + queued > 0 then 'running'
+    when retrying > 0 then 'retrying'
+    when paused > 0 then 'paused'
+    else 'running' end) stored,
+  constraint ended_is_dated check ((outcome is null) = (ended_at is null)),
+  constraint ended_has_no_live_step check (outcome is null or running + queued + retrying + paused = 0),
+  constraint failed_has_error check (outcome is distinct from 'failed' or error is not null)
+) with (fillfactor = 80);
+
+create unique index runs_key on {schema}.runs (workflow, key) where key is not null;
+create unique index runs_window on {schema}.runs (workflow, trigger, window_at) where window_at is not null;
+create index runs_listing on {schema}.runs (inserted_at desc, id desc);
+create index runs_by_workflow on {schema}.runs (workflow, inserted_at desc, id desc);
+-- What a sweep for interrupted steps reads: runs with a body under way, and no others.
+create index runs_busy on {schema}.runs (id) where running > 0;
+
+-- One row a step that has begun, is ready, or waits. No index names status: an index predicate's
+-- columns count for HOT, and every claim and completion would pay. due_at is when a pending step became
+-- ready or a scheduled one is due, and null otherwise, so one index serves both sweeps.
+create table {schema}.steps (
+  run_id uuid not null references {schema}.runs on delete cascade,
+  step text not null,
+  status text not null check (status in
+    ('waiting', 'pending', 'scheduled', 'running', 'paused', 'completed', 'failed', 'cancelled')),
+  attempt integer not null default 0 check (attempt >= 0),
+  open_dependencies integer not null default 0 check (open_dependencies >= 0),
+  claim bigint,
+  queue text,
+  job_id bigint,
+  needs text,
+  due_at timestamptz,
+  started_at timestamptz,
+  finished_at timestamptz,
+  input json,
+  output json,
+  error json,
+  resume json,
+  primary key (run_id, step),
+  constraint running_is_claimed check (status <> 'running'
+    or (claim is not null and attempt > 0 and started_at is not null and open_dependencies = 0)),
+  constraint waiting_has_dependencies check ((status = 'waiting') <= (open_dependencies > 0)),
+  constraint due_is_dated check (status not in ('pending', 'scheduled') or due_at is not null),
+  constraint ended_is_dated check (status not in ('completed', 'failed') or finished_at is not null)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
+
+create index steps_due on {schema}.steps (due_at) where due_at is not null;
+
+-- Attempts that ended otherwise than completed. Never updated. A step's last attempt is its own row.
+create table {schema}.attempts (
+  run_id uuid not null references {schema}.runs on delete cascade,
+  step text not null,
+  number integer not null check (number > 0),
+  status text not null check (status in ('failed', 'interrupted', 'cancelled')),
+  error json,
+  claim bigint,
+  started_at timestamptz,
+  finished_at timestamptz not null,
+  primary key (run_id, step, number)
+);
+
+create view {schema}.step_attempts as
+  select run_id, step, number, status, error, claim, started_at, finished_at from {schema}.attempts
+  union all
+  select run_id, step, attempt, case status when 'completed' then 'completed' else 'running' end,
+         null, claim, started_at, case status when 'completed' then finished_at end
+  from {schema}.steps where status in ('running', 'paused', 'completed');
+
+-- Manual decisions and what recovery did. Never updated.
+create table {schema}.audit_events (
+  id bigint primary key generated always as identity,
+  run_id uuid not null references {schema}.runs on delete cascade,
+  step text,
+  type text not null check (type in ('paused', 'resumed', 'approved', 'rejected', 'timed_out',
+    'interrupted', 'resolved', 'cancelled', 'replayed')),
+  actor json,
+  comment text,
+  metadata json,
+  key text,
+  at timestamptz not null default {schema}.now()
+);
+
+create index audit_events_of_run on {schema}.audit_events (run_id, id);
+create unique index audit_events_key on {schema}.audit_events (run_id, key) where key is not null;
+
+-- One row a cron trigger.
+create table {schema}.schedules (
+  workflow text not null,
+  trigger text not null,
+  last_window timestamptz,
+  next_window timestamptz,
+  job_id bigint,
+  paused boolean not null default false,
+  primary key (workflow, trigger)
+);

@@ -1,0 +1,139 @@
+"""What is written and read in groups, as values: starts, claims and progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from squid_mesh.engine.states import RunStatus, StepStatus
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStep:
+    """A step that has a row from the start: ready when it waits for nothing."""
+
+    step: str
+    open: int
+    queue: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A run to be started. `payload` is JSON."""
+
+    run_id: UUID
+    workflow: str
+    definition: str
+    trigger: str
+    payload: bytes
+    first: tuple[FirstStep, ...]
+    open_ends: int
+    key: str | None = None
+    window_at: datetime | None = None
+    replayed_from: UUID | None = None
+    tags: dict[str, str] | None = None
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A step that a job asks to run."""
+
+    run_id: UUID
+    step: str
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A durable claim, and what the run has stored: all that a body may start under (law 1)."""
+
+    run_id: UUID
+    step: str
+    attempt: int
+    definition: str
+    workflow: str
+    trigger: str
+    window_at: datetime | None
+    queue: str | None
+    payload: Any
+    outputs: dict[str, Any]
+    errors: dict[str, Any]
+    slept: bool
+    """Whether this is a wait whose time has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """The step is due later: in so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """There is nothing to claim: the step was done, is being done, or its run has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What one attempt reports and everything that follows from it, committed together (law 4).
+
+    `status` is what the step becomes. With `next` a flow goes on: claimed by this driver when `inline`,
+    else handed over to a job in `queue`. With `joins` the steps that wait for this one count it off;
+    a driver with `inline` takes the only one of them itself. `ends` says that this way through the
+    graph is at its end, `fails` that the run fails with `error`.
+    """
+
+    run_id: UUID
+    step: str
+    attempt: int
+    status: StepStatus
+    output: bytes | None = None
+    error: bytes | None = None
+    delay: float | None = None
+    next: str | None = None
+    queue: str | None = None
+    inline: bool = False
+    joins: tuple[str, ...] = ()
+    ends: bool = False
+    fails: bool = False
+    job: int | None = None
+
+    @property
+    def is_chain(self) -> bool:
+        """Completed, with one new step for this driver or at the end: what advance_chain writes."""
+        return (
+            self.status is StepStatus.COMPLETED
+            and not self.joins
+            and (self.ends if self.next is None else self.inline)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """The record was written. `step` is the one that this driver has claimed with it, if any."""
+
+    step: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The claim was no longer this driver's: nothing was written (law 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The record was written, but the run goes nowhere: it is cancelled or failing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The record was written, and the run ended with it."""
+
+    status: RunStatus
+
+
+type Outcome = Advanced | Stale | Stopped | Ended
+type Claiming = Claimed | NotYet | Nothing

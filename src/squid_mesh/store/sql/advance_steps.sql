@@ -1,0 +1,136 @@
+-- The full flush: completions, failures with an error route, retries, sleeps, pauses, hand-overs and
+-- joins. Same locks and guards as advance_chain, which is its common case.
+-- A target row is written once, after everything that the group does to it was added up (two siblings
+-- in one flush take two off the join's counter). No relation of the statement is joined to another:
+-- columns travel along in returning.
+with locked as materialized (
+  select t.*, r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
+         {schema}.now() as at
+  from (select * from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(status)b, %(output)b, %(error)b,
+                             %(delay)b, %(next)b, %(queue)b, %(inline)b, %(joins)b, %(ends)b, %(fails)b, %(job)b)
+          as t(ord, run_id, step, attempt, status, output, error, delay, next, queue, inline, joins, ends, fails, job)
+        limit %(n)s::int) t,
+    lateral (select * from {schema}.runs where id = t.run_id for no key update skip locked) r
+),
+done as materialized (
+  update {schema}.steps s set
+    status = case when l.going or l.status in ('completed', 'failed') then l.status
+                  when l.error is not null then 'failed' else 'cancelled' end,
+    attempt = case when l.going and l.status = 'scheduled' and l.error is null then s.attempt - 1 else s.attempt end,
+    claim = case when l.going and l.status in ('scheduled', 'paused') then null else s.claim end,
+    output = l.output::json,
+    error = l.error::json,
+    due_at = case when l.going and l.status = 'scheduled' then l.at + make_interval(secs => l.delay) end,
+    resume = case when l.going and l.status = 'scheduled' and l.error is null
+                  then json_build_object('until', l.at + make_interval(secs => l.delay)) else s.resume end,
+    job_id = case when l.going and l.status = 'scheduled'
+                  then nextval(pg_get_serial_sequence('{oban}.oban_jobs', 'id')) else s.job_id end,
+    finished_at = case when l.going and l.status in ('scheduled', 'paused') then null else l.at end
+  from locked l
+  where s.run_id = l.run_id and s.step = l.step
+    and s.status = 'running' and s.attempt = l.attempt and s.claim = %(boot)s::bigint
+  returning l.ord, l.run_id, l.step, l.attempt, s.status, s.error, s.started_at, s.queue as own_queue,
+            s.job_id, s.due_at, l.delay, l.next, l.queue, l.inline, l.joins, l.ends, l.fails, l.job,
+            l.going, l.at
+),
+followed as (
+  insert into {schema}.steps (run_id, step, status, attempt, claim, queue, started_at, due_at, job_id)
+  select run_id, next, case when inline then 'running' else 'pending' end, inline::int,
+         case when inline then %(boot)s::bigint end, queue, case when inline then at end,
+         case when not inline then at end,
+         case when not inline then nextval(pg_get_serial_sequence('{oban}.oban_jobs', 'id')) end
+  from done where going and next is not null
+  returning run_id, step, status, queue, job_id
+),
+joined as (
+  update {schema}.steps s set
+    open_dependencies = s.open_dependencies - e.n,
+    status = case when s.open_dependencies > e.n then 'waiting' when e.ord is null then 'pending' else 'running' end,
+    attempt = case when s.open_dependencies = e.n and e.ord is not null then 1 else 0 end,
+    claim = case when s.open_dependencies = e.n and e.ord is not null then %(boot)s::bigint end,
+    started_at = case when s.open_dependencies = e.n and e.ord is not null then e.at end,
+    due_at = case when s.open_dependencies = e.n and e.ord is null then e.at end,
+    job_id = case when s.open_dependencies = e.n and e.ord is null
+                  then nextval(pg_get_serial_sequence('{oban}.oban_jobs', 'id')) end
+  from (select d.run_id, j.step, count(*)::int as n, min(d.ord) filter (where d.inline) as ord, min(d.at) as at
+        from done d, json_to_recordset(d.joins::json) as j(step text)
+        where d.going and d.status = 'completed' and d.joins is not null
+        group by d.run_id, j.step) e
+  where s.run_id = e.run_id and s.step = e.step and s.status = 'waiting'
+  returning e.ord, s.run_id, s.step, s.status, s.queue, s.job_id
+),
+counted as (
+  update {schema}.runs r set
+    running = r.running + m.running, queued = r.queued + m.queued,
+    retrying = r.retrying + m.retrying, paused = r.paused + m.paused,
+    open_ends = case when m.fails then 0 else r.open_ends - m.ends end,
+    error = coalesce(m.error, r.error),
+    outcome = case when m.fails then 'failed'
+                   when r.open_ends > m.ends then null
+                   when r.cancel_requested_at is not null then 'cancelled'
+                   when r.error is not null then 'failed'
+                   else 'completed' end,
+    ended_at = case when m.fails or r.open_ends = m.ends then m.at end,
+    updated_at = m.at
+  from (
+    select run_id, sum(running)::int as running, sum(queued)::int as queued, sum(retrying)::int as retrying,
+           sum(paused)::int as paused, sum(ends)::int as ends, bool_or(fails) as fails,
+           (array_agg(error) filter (where fails))[1] as error, min(ord) as ord, max(job) as job, min(at) as at
+    from (
+      select run_id, -1 as running, (status = 'scheduled' and error is null)::int as queued,
+             (status = 'scheduled' and error is not null)::int as retrying, (status = 'paused')::int as paused,
+             (ends or not going)::int as ends, fails and going as fails, error, ord, job, at
+      from done
+      union all
+      select run_id, (status = 'running')::int, (status = 'pending')::int, 0, 0, 0, false, null, null, null, null
+      from followed
+      union all
+      select run_id, (status = 'running')::int, (status = 'pending')::int, 0, 0, 0, false, null, null, null, null
+      from joined where status <> 'waiting'
+    ) moves
+    group by run_id
+  ) m
+  where r.id = m.run_id
+  returning m.ord, m.job, r.outcome
+),
+logged as (
+  insert into {schema}.attempts (run_id, step, number, status, error, claim, started_at, finished_at)
+  select run_id, step, attempt, case when error is null then 'cancelled' else 'failed' end, error,
+         %(boot)s::bigint, started_at, at
+  from done where error is not null or status = 'cancelled'
+),
+jobs as (
+  insert into {oban}.oban_jobs (id, state, queue, worker, args, priority, max_attempts, scheduled_at)
+  overriding system value
+  select x.job_id, (case when coalesce(x.delay, 0) <= 0 then 'available' else 'scheduled' end)::{oban}.oban_job_state,
+         coalesce(x.queue, %(default_queue)s::text), %(worker)s::text,
+         jsonb_build_object('run', x.run_id, 'step', x.step), %(continuation)s::smallint, 32767,
+         timezone('UTC', pg_catalog.now()) + make_interval(secs => coalesce(x.delay, 0))
+  from (
+    select run_id, step, queue, job_id, null::float8 as delay from followed where status = 'pending'
+    union all
+    select run_id, step, queue, job_id, null from joined where status = 'pending'
+    union all
+    select run_id, step, own_queue, job_id, delay from done where status = 'scheduled'
+  ) x
+  returning state, queue
+),
+told as materialized (
+  select count(pg_notify(%(channel)s::text, '{"queue":"' || queue || '"}'))::int as n
+  from (select distinct queue from jobs where state = 'available') q
+),
+removed as (
+  delete from {oban}.oban_jobs j using counted c
+  where j.id = c.job and j.state = 'executing' and c.outcome is not null
+)
+select 'locked' as kind, null::int as ord, null::text as step,
+       case when (select count(*) from locked) < %(n)s::int then array(select ord from locked) end as ords
+union all
+select 'done', (select n from told), null,
+       case when (select count(*) from done) < %(n)s::int then array(select ord from done) end
+union all
+select 'joined', ord, step, null from joined where status = 'running'
+union all
+select 'stopped', ord, null, null from done where not going
+union all
+select outcome, ord, null, null from counted where outcome is not null

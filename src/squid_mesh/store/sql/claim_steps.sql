@@ -1,0 +1,42 @@
+-- Claims steps for their jobs: the claim is durable before a body starts (law 1).
+-- Locks: the runs, without waiting; a record whose run is held by somebody else comes back as nothing.
+-- The limit makes the planner expect one record, so that it looks runs up by their key whatever the
+-- tables' size was when the plan was made; lateral makes the records the outer side.
+with locked as materialized (
+  select t.ord, t.run_id, t.step, r.definition, r.workflow, r.trigger, r.window_at, r.payload,
+         r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
+         {schema}.now() as at
+  from (select * from unnest(%(ord)b, %(run)b, %(step)b) as t(ord, run_id, step) limit %(n)s::int) t,
+    lateral (select * from {schema}.runs where id = t.run_id for no key update skip locked) r
+),
+claimed as (
+  update {schema}.steps s set
+    status = 'running', attempt = s.attempt + 1, claim = %(boot)s::bigint, started_at = l.at, due_at = null
+  from locked l
+  where s.run_id = l.run_id and s.step = l.step and l.going
+    and (s.status = 'pending' or s.status = 'scheduled' and s.due_at <= l.at)
+  returning l.*, s.attempt, s.queue, s.resume, s.error is not null as was_retrying
+),
+begun as (
+  update {schema}.runs r set
+    running = r.running + c.n, retrying = r.retrying - c.retrying, queued = r.queued - (c.n - c.retrying),
+    begun_at = coalesce(r.begun_at, c.at), updated_at = c.at
+  from (select run_id, count(*)::int as n, count(*) filter (where was_retrying)::int as retrying,
+               min(at) as at
+        from claimed group by run_id) c
+  where r.id = c.run_id
+  returning r.id
+)
+select c.ord, c.attempt, c.queue, c.definition, c.workflow, c.trigger, c.window_at, c.payload,
+       c.resume, null::float8 as due_in,
+       (select json_object_agg(s.step, s.output) from {schema}.steps s
+        where s.run_id = c.run_id and s.status = 'completed' and s.output is not null) as outputs,
+       (select json_object_agg(s.step, s.error) from {schema}.steps s
+        where s.run_id = c.run_id and s.status = 'failed') as errors
+from claimed c
+union all
+select l.ord, 0, null, null, null, null, null, null, null,
+       (select extract(epoch from s.due_at - l.at)::float8 from {schema}.steps s
+        where s.run_id = l.run_id and s.step = l.step and s.status = 'scheduled' and l.going),
+       null, null
+from locked l

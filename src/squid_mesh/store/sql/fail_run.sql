@@ -1,0 +1,35 @@
+-- A step failed for good and has no route: no further step starts, and the run has failed when the last
+-- running body has ended. Under the run's lock, taken by a statement before this one, so that the
+-- siblings it counts are the ones there are.
+with failed as (
+  update {schema}.steps set status = 'failed', error = %(error)s::json, finished_at = {schema}.now()
+  where run_id = %(run)s and step = %(step)s
+    and status = 'running' and attempt = %(attempt)s and claim = %(claim)s
+  returning run_id, step, attempt, error, claim, started_at, finished_at
+),
+logged as (
+  insert into {schema}.attempts (run_id, step, number, status, error, claim, started_at, finished_at)
+  select run_id, step, attempt, %(status)s::text, error, claim, started_at, finished_at from failed
+),
+stopped as (
+  update {schema}.steps s set status = 'cancelled', due_at = null, finished_at = f.finished_at
+  from failed f
+  where s.run_id = f.run_id and s.status in ('waiting', 'pending', 'scheduled', 'paused')
+  returning s.job_id
+),
+removed as (
+  delete from {oban}.oban_jobs where id in (select job_id from stopped) and state <> 'executing'
+),
+left_running as (
+  select count(*)::int as n from {schema}.steps
+  where run_id = %(run)s and status = 'running' and step <> %(step)s
+)
+update {schema}.runs r set
+  running = l.n, queued = 0, retrying = 0, paused = 0, open_ends = l.n,
+  error = coalesce(r.error, f.error),
+  outcome = case when l.n > 0 then null when r.cancel_requested_at is null then 'failed' else 'cancelled' end,
+  ended_at = case when l.n = 0 then f.finished_at end,
+  updated_at = f.finished_at
+from failed f, left_running l
+where r.id = f.run_id and r.outcome is null
+returning r.outcome

@@ -1,0 +1,51 @@
+"""The statements of `sql/`, with a mesh's schema and its Oban's schema put in."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from importlib.resources import files
+from typing import LiteralString, cast
+
+from squid_mesh.errors import InvalidConfig
+
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+class Statements:
+    """SQL by the name of its file: `statements["claim_steps"]`.
+
+    The two schemas are validated identifiers; everything else in a statement is a parameter.
+    """
+
+    def __init__(self, schema: str = "squid_mesh", oban: str = "public") -> None:
+        problems = [
+            f"{setting}={name!r} is no plain identifier: use lower-case letters, digits and _"
+            for setting, name in (("schema", schema), ("oban prefix", oban))
+            if not _IDENTIFIER.fullmatch(name)
+        ]
+        if problems:
+            raise InvalidConfig(problems)
+        self.schema = schema
+        self.oban = oban
+
+    def __getitem__(self, name: str) -> LiteralString:
+        return self._all[name]
+
+    @cached_property
+    def _all(self) -> dict[str, LiteralString]:
+        folder = files("squid_mesh.store").joinpath("sql")
+        return {
+            file.name.removesuffix(".sql"): self.fill(file.read_text(encoding="utf-8"))
+            for file in folder.iterdir()
+        }
+
+    def fill(self, text: str) -> LiteralString:
+        """SQL of ours with the schemas in it."""
+        filled = text.replace("{schema}", f'"{self.schema}"').replace("{oban}", f'"{self.oban}"')
+        return cast("LiteralString", filled)  # bundled text and two validated identifiers
+
+    @property
+    def channel(self) -> str:
+        """Where Oban listens for new jobs."""
+        return f"{self.oban}.oban_insert"

@@ -1,0 +1,271 @@
+"""The grouped statements as functions: records in, one outcome a record out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
+
+from squid_mesh.engine.states import RunStatus
+from squid_mesh.store.columns import Bigints, Bools, Floats, Ints, Texts, Uuids
+from squid_mesh.store.committer import BUSY, Busy
+from squid_mesh.store.records import (
+    Advanced,
+    Claim,
+    Claimed,
+    Claiming,
+    Ended,
+    Nothing,
+    NotYet,
+    Outcome,
+    Progress,
+    Stale,
+    Start,
+    Stopped,
+)
+from squid_mesh.store.statements import Statements
+
+RECOVERY, CONTINUATION, START = 0, 2, 5
+"""Priorities of jobs (Oban runs the lowest first): what is under way goes before what begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queueing:
+    """Where jobs go: the queue of steps that name none, and the worker that Oban resolves."""
+
+    queue: str
+    worker: str
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes groups of records for one boot."""
+
+    statements: Statements
+    queueing: Queueing
+    boot: int
+
+    async def start(
+        self, connection: AsyncConnection[Any], starts: Sequence[Start]
+    ) -> list[datetime | None | Busy]:
+        """Start runs; when each was inserted, None for one whose key or window is taken."""
+        async with connection.cursor(row_factory=tuple_row) as cursor:
+            await cursor.execute(
+                self.statements["start_runs"],
+                start_parameters(starts, self.statements, self.queueing),
+            )
+            inserted = dict(await cursor.fetchall())
+        return [inserted.get(start.run_id) for start in starts]
+
+    async def claim(
+        self, connection: AsyncConnection[Any], claims: list[Claim]
+    ) -> list[Claiming | Busy]:
+        """Claim steps; `Busy` for those whose run somebody else holds."""
+        cursor = await connection.execute(
+            self.statements["claim_steps"],
+            {
+                "ord": Ints(range(len(claims))),
+                "run": Uuids([claim.run_id for claim in claims]),
+                "step": Texts([claim.step for claim in claims]),
+                "n": len(claims),
+                "boot": self.boot,
+            },
+            prepare=True,
+        )
+        outcomes: list[Claiming | Busy] = [BUSY] * len(claims)
+        for row in await cursor.fetchall():
+            number, attempt = row[0], row[1]
+            if attempt:
+                outcomes[number] = _claimed(claims[number], row)
+            elif isinstance(outcomes[number], Busy):
+                outcomes[number] = Nothing() if row[9] is None else NotYet(row[9])
+        return outcomes
+
+    async def advance(
+        self, connection: AsyncConnection[Any], records: list[Progress]
+    ) -> list[Outcome | Busy]:
+        """Write progress; the lean statement when every record fits it."""
+        parameters: dict[str, Any] = {
+            "ord": Ints(range(len(records))),
+            "run": Uuids([r.run_id for r in records]),
+            "step": Texts([r.step for r in records]),
+            "attempt": Ints([r.attempt for r in records]),
+            "output": Texts([r.output for r in records]),
+            "next": Texts([r.next for r in records]),
+            "queue": Texts([r.queue for r in records]),
+            "job": Bigints([r.job for r in records]),
+            "n": len(records),
+            "boot": self.boot,
+        }
+        if all(record.is_chain for record in records):
+            cursor = await connection.execute(
+                self.statements["advance_chain"], parameters, prepare=True
+            )
+            rows = [(kind, number, None, ords) for kind, number, ords in await cursor.fetchall()]
+        else:
+            cursor = await connection.execute(
+                self.statements["advance_steps"], parameters | self._rest(records), prepare=True
+            )
+            rows = await cursor.fetchall()
+        return _outcomes(records, rows)
+
+    def _rest(self, records: list[Progress]) -> dict[str, Any]:
+        return {
+            "status": Texts([r.status for r in records]),
+            "error": Texts([r.error for r in records]),
+            "delay": Floats([r.delay for r in records]),
+            "inline": Bools([r.inline for r in records]),
+            "joins": Texts([_joins(r.joins) for r in records]),
+            "ends": Bools([r.ends for r in records]),
+            "fails": Bools([r.fails for r in records]),
+            "continuation": CONTINUATION,
+            **self._jobs(),
+        }
+
+    def _jobs(self) -> dict[str, Any]:
+        return {
+            "default_queue": self.queueing.queue,
+            "worker": self.queueing.worker,
+            "channel": self.statements.channel,
+        }
+
+    async def fail(
+        self,
+        connection: AsyncConnection[Any],
+        record: Progress,
+        *,
+        claim: int | None = None,
+        status: str = "failed",
+    ) -> Outcome:
+        """Fail a run whose other steps may be under way: lock it, then decide.
+
+        `claim` and `status` are of an interrupted attempt when it isn't this boot's own.
+        """
+        async with connection.transaction():
+            await connection.execute(self.statements["lock_run"], {"run": record.run_id})
+            cursor = await connection.execute(
+                self.statements["fail_run"],
+                {
+                    "run": record.run_id,
+                    "step": record.step,
+                    "attempt": record.attempt,
+                    "claim": self.boot if claim is None else claim,
+                    "status": status,
+                    "error": None if record.error is None else record.error.decode(),
+                },
+            )
+            row = await cursor.fetchone()
+        if row is None:
+            return Stale()
+        return Stopped() if row[0] is None else Ended(RunStatus(row[0]))
+
+    async def retry_interrupted(
+        self, connection: AsyncConnection[Any], found: Sequence[Interrupted]
+    ) -> int:
+        """Make interrupted steps ready again; how many were."""
+        cursor = await connection.execute(
+            self.statements["retry_interrupted"],
+            {
+                "run": Uuids([i.run_id for i in found]),
+                "step": Texts([i.step for i in found]),
+                "attempt": Ints([i.attempt for i in found]),
+                "claim": Bigints([i.claim for i in found]),
+                "n": len(found),
+                "recovery": RECOVERY,
+                **self._jobs(),
+            },
+        )
+        return len(await cursor.fetchall())
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A step whose body is gone: the attempt, and the boot that claimed it."""
+
+    run_id: UUID
+    step: str
+    attempt: int
+    claim: int
+    definition: str
+
+
+def start_parameters(
+    starts: Sequence[Start], statements: Statements, queueing: Queueing
+) -> dict[str, Any]:
+    """The parameters of `start_runs`: one JSON document, and where jobs go."""
+    return {
+        "runs": orjson.dumps([_start(start) for start in starts]).decode(),
+        "queue": queueing.queue,
+        "worker": queueing.worker,
+        "channel": statements.channel,
+    }
+
+
+def _start(start: Start) -> dict[str, Any]:
+    return {
+        "id": start.run_id,
+        "workflow": start.workflow,
+        "definition": start.definition,
+        "trigger": start.trigger,
+        "payload": orjson.Fragment(start.payload),
+        "key": start.key,
+        "window_at": start.window_at,
+        "replayed_from": start.replayed_from,
+        "tags": start.tags or {},
+        "priority": start.priority,
+        "job_priority": min(max(START + start.priority, CONTINUATION + 1), 9),
+        "open_ends": start.open_ends,
+        "steps": [{"step": s.step, "open": s.open, "queue": s.queue} for s in start.first],
+    }
+
+
+def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
+    _, attempt, queue, definition, workflow, trigger, window_at, payload, resume, _, out, err = row
+    return Claimed(
+        run_id=claim.run_id,
+        step=claim.step,
+        attempt=attempt,
+        definition=definition,
+        workflow=workflow,
+        trigger=trigger,
+        window_at=window_at,
+        queue=queue,
+        payload=payload,
+        outputs=out or {},
+        errors=err or {},
+        slept=resume is not None and "until" in resume,
+    )
+
+
+def _joins(steps: tuple[str, ...]) -> bytes | None:
+    return orjson.dumps([{"step": step} for step in steps]) if steps else None
+
+
+def _outcomes(records: list[Progress], rows: Sequence[tuple[Any, ...]]) -> list[Outcome | Busy]:
+    """One outcome a record: accepted as asked for, unless a row says otherwise."""
+    outcomes: list[Outcome | Busy] = [
+        Advanced(record.next if record.inline else None) for record in records
+    ]
+    for kind, number, step, accepted in rows:
+        match kind:
+            case "locked" | "done":
+                if accepted is None:
+                    continue
+                for missing in set(range(len(records))).difference(accepted):
+                    if not isinstance(outcomes[missing], Busy):
+                        outcomes[missing] = BUSY if kind == "locked" else Stale()
+            case "joined":
+                outcomes[number] = Advanced(step)
+            case "stopped":
+                outcomes[number] = Stopped()
+            case status:
+                outcomes[number] = Ended(RunStatus(status))
+    return outcomes
+
+

@@ -1,0 +1,33 @@
+"""Fixtures of all tests. Nothing starts before a test asks for it: unit tests need no server."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+from tests import database
+
+SERVER_VARIABLE = "SQUID_MESH_TEST_DSN"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_environment() -> Generator[None]:
+    """Hide the settings of whoever runs the tests: libpq's, and ours but for the server to use."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("PG", "SQUID_MESH_")) and name != SERVER_VARIABLE:
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def databases(plain_environment: None) -> Generator[database.Databases]:
+    with database.server() as server, database.databases(server) as databases:
+        yield databases
+
+
+@pytest.fixture
+def dsn(databases: database.Databases) -> Generator[str]:
+    """A database of its own, with all schemas installed and no rows."""
+    with databases.fresh() as dsn:
+        yield dsn
