@@ -1,23 +1,23 @@
 """Every error that Squid Mesh raises, as one tree with fields to act on.
 
-    SquidMeshError
-    ├── WorkflowDefinitionError (TypeError)   a workflow class that can't be wired; all its problems
-    ├── InvalidConfig (ValueError)            a setting of a mesh that is missing or wrong
-    ├── NotInstalled                          the schema isn't there, or is older than this code
-    ├── InvalidPayload (ValueError)           a payload that its model refuses; all its problems
-    ├── PayloadTooLarge (ValueError)
-    ├── InvalidTrigger (LookupError)
-    ├── UnknownWorkflow (LookupError)
-    ├── InvalidRunId (ValueError)
-    ├── RunNotFound (LookupError)
-    ├── InvalidTransition                     the run is in a state that this call can't leave
-    ├── InvalidStep · AmbiguousStep           the step named (or not named) is none that the call can act on
-    ├── InvalidReview · InvalidResume         wrong facts with a manual decision
-    ├── KeyConflict                           the key belongs to something else already
-    ├── WaitTimeout (TimeoutError)
-    ├── IncompatibleCode                      loaded code that a pinned definition can't call
-    ├── StepError                             raised by a step: how it failed, and whether to try again
-    └── RetryLater                            raised by a step: try again, but not before
+SquidMeshError
+├── WorkflowDefinitionError (TypeError)   a workflow class that can't be wired; all its problems
+├── InvalidConfig (ValueError)            a setting of a mesh that is missing or wrong
+├── NotInstalled                          the schema isn't there, or is older than this code
+├── InvalidPayload (ValueError)           a payload that its model refuses; all its problems
+├── PayloadTooLarge (ValueError)
+├── InvalidTrigger (LookupError)
+├── UnknownWorkflow (LookupError)
+├── InvalidRunId (ValueError)
+├── RunNotFound (LookupError)
+├── InvalidTransition                     the run is in a state that this call can't leave
+├── InvalidStep · AmbiguousStep           no step, or several, that the call could act on
+├── InvalidReview · InvalidResume         wrong facts with a manual decision
+├── KeyConflict                           the key belongs to something else already
+├── WaitTimeout (TimeoutError)
+├── IncompatibleCode                      loaded code that a pinned definition can't call
+├── StepError                             raised by a step: how it failed, and whether to try again
+└── RetryLater                            raised by a step: try again, but not before
 """
 
 from __future__ import annotations

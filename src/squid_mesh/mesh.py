@@ -37,6 +37,9 @@ from squid_mesh.store.writes import Queueing, start_parameters
 
 type Pool = AsyncConnectionPool[Any]
 
+LONGEST_PAGE = 1000
+"""Runs on one page of `list_runs`, at most."""
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INSTALLATION = 0x4F42414E  # "OBAN": one installation at a time in a database
 
@@ -191,11 +194,11 @@ class Mesh:
         """Start a run and return it, `pending`.
 
         * `trigger`: the first declared one unless named.
-        * `key`: makes starting idempotent: a key that is known, with the same trigger and payload, gives
-          the run that holds it, as it is now, with `created=False`.
+        * `key`: makes starting idempotent: a key that is known, with the same trigger and payload,
+          gives the run that holds it, as it is now, with `created=False`.
         * `priority`: lower begins first, from -2 to 4.
-        * `conn`: the host's connection or session; the run then commits, or not, with the host's own
-          writes.
+        * `conn`: the host's connection or session; the run then commits, or not, with the host's
+          own writes.
 
         Raises `InvalidPayload`, `InvalidTrigger`, `UnknownWorkflow`, `PayloadTooLarge` or
         `KeyConflict`; nothing is written then.
@@ -211,9 +214,7 @@ class Mesh:
             return await self._holder_of_key(start, conn)
         return reading.pending(start, inserted_at, reading.secrets(definition.spec))
 
-    async def _start_on(
-        self, connection: AsyncConnection[Any], start: Start
-    ) -> datetime | None:
+    async def _start_on(self, connection: AsyncConnection[Any], start: Start) -> datetime | None:
         async with connection.cursor(row_factory=tuple_row) as cursor:
             parameters = start_parameters([start], self._statements, self._settings.queueing)
             await cursor.execute(self._statements["start_runs"], parameters)
@@ -259,7 +260,7 @@ class Mesh:
         until: Collection[RunStatus] = ENDED,
         timeout: timedelta,
     ) -> Run:
-        """The run, once its status is one of `until`. Raises `WaitTimeout` with the run as it is."""
+        """The run, once its status is one of `until`; `WaitTimeout` has the run as it is."""
         wanted = _run_id(run_id)
         run = await self.inspect_run(wanted)
         if run.status in until:
@@ -284,8 +285,8 @@ class Mesh:
 
         Raises `ValueError` for a limit outside 1 to 1000 or a cursor that no page gave.
         """
-        if not 1 <= limit <= 1000:
-            raise ValueError(f"limit={limit}: ask for 1 to 1000 runs")
+        if not 1 <= limit <= LONGEST_PAGE:
+            raise ValueError(f"limit={limit}: ask for 1 to {LONGEST_PAGE} runs")
         statuses = {status} if isinstance(status, RunStatus) else status
         async with self._pool.connection() as connection:
             return await self._reader.page(
@@ -332,7 +333,7 @@ class Mesh:
 
 
 def _check(settings: Settings) -> None:
-    problems = []
+    problems: list[str] = []
     if not _NAME.fullmatch(settings.name):
         problems.append(f"name={settings.name!r}: use letters, digits and _")
     if not settings.queueing.queue.strip():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 import typing
@@ -39,12 +40,17 @@ class Action:
         return ActionSpec(
             self.name,
             tuple(
-                ParameterSpec(p.name, p.required, None if p.name in injected else p.codec.digest)
+                ParameterSpec(p.name, p.required, None if p.name in injected else _schema(p.codec))
                 for p in self.parameters.values()
             ),
             self.output.digest,
             cases(self.output.annotation),
         )
+
+
+def _schema(codec: Codec) -> str | None:
+    """The digest of what a parameter accepts, None for one that takes nothing stored."""
+    return codec.digest if codec.check() is None else None
 
 
 class Unusable(TypeError):
@@ -55,6 +61,19 @@ class Unusable(TypeError):
         super().__init__("; ".join(reasons))
 
 
+_AS_WRITTEN: dict[str, Any] = (
+    {"annotation_format": importlib.import_module("annotationlib").Format.FORWARDREF}
+    if sys.version_info >= (3, 14)
+    else {}
+)
+"""From Python 3.14 on a signature evaluates annotations, and raises for one that it can't."""
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """A function's signature, whether or not its annotations can be resolved."""
+    return inspect.signature(function, **_AS_WRITTEN)
+
+
 def name_of(function: object) -> str:
     """`module:qualname`, as definitions name a function."""
     return f"{getattr(function, '__module__', '?')}:{getattr(function, '__qualname__', '?')}"
@@ -62,31 +81,34 @@ def name_of(function: object) -> str:
 
 def inspect_action(function: Callable[..., Any]) -> Action:
     """Read a function's signature. Raises `Unusable` with every reason why it can't be a step's."""
-    reasons = list(_unnameable(function))
-    if reasons:
-        raise Unusable(reasons)
+    if (reason := unnameable(function)) is not None:
+        raise Unusable([reason])
     return _Reader(function).read()
 
 
-def _unnameable(function: Callable[..., Any]) -> Iterator[str]:
-    """A run outlives the process: its function must be found again by name in the next one."""
+def unnameable(function: object) -> str | None:
+    """Why the next process can't find a function again by its name, or None.
+
+    A run outlives the process that started it.
+    """
     if inspect.isclass(function) or not inspect.isroutine(function):
-        yield f"{function!r} is no function: write `def` or `async def` in a module"
-        return
+        return f"{function!r} is no function: write `def` or `async def` in a module"
     shown = name_of(function)
     module, _, qualname = shown.partition(":")
     if "<lambda>" in qualname:
-        yield "a lambda has no name to be found by again: write `def` in a module"
-    elif "<locals>" in qualname:
-        yield f"{shown} is defined inside a function: move it to the top of its module"
-    elif inspect.ismethod(function):
-        yield f"{shown} is bound to an object: make it a function and wire a resource to it"
-    elif module == "__main__":
-        yield f"{qualname} is defined in the script that was started: move it to a module of its own"
-    elif _leads_elsewhere(function, module, qualname):
-        yield f"{shown} leads to another object than this function: give it its own name there"
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        yield f"{shown} is a generator: return one value"
+        return "a lambda has no name to be found by again: write `def` in a module"
+    if "<locals>" in qualname:
+        return (
+            f"{shown} is defined inside a function: move it to the top of its module "
+            "(and give a decorator functools.wraps)"
+        )
+    if inspect.ismethod(function) or isinstance(function, classmethod):
+        return f"{shown} is bound to an object: make it a function and wire a resource to it"
+    if module == "__main__":
+        return f"{qualname} is in the script that was started: move it to a module of its own"
+    if _leads_elsewhere(function, module, qualname):
+        return f"{shown} leads to another object than this function: give it its own name there"
+    return None
 
 
 def _leads_elsewhere(function: object, module: str, qualname: str) -> bool:
@@ -102,24 +124,22 @@ class _Reader:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.name = name_of(function)
-        self.reasons: list[str] = []
+        self.reasons = list(_uncallable(function, self.name))
 
     def read(self) -> Action:
         parameters = {p.name: self._parameter(p) for p in self._signature.parameters.values()}
         output = self._output()
         if self.reasons:
             raise Unusable(self.reasons)
-        return Action(
-            self.name,
-            self.function,
-            inspect.iscoroutinefunction(self.function),
-            parameters,
-            output,
-        )
+        is_async = inspect.iscoroutinefunction(self.function)
+        return Action(self.name, self.function, is_async, parameters, output)
 
     @cached_property
     def _signature(self) -> inspect.Signature:
-        return inspect.signature(self.function)
+        try:
+            return signature_of(self.function)
+        except (TypeError, ValueError):
+            raise Unusable([f"{self.name} has no signature: call it in a `def` of yours"]) from None
 
     def _parameter(self, parameter: inspect.Parameter) -> Parameter:
         if parameter.kind not in _NAMED:
@@ -142,7 +162,10 @@ class _Reader:
             return Codec(Any)
         codec = Codec(self._resolved(annotation, "the return annotation"))
         if (why := codec.check()) is not None:
-            self.reasons.append(f"the return annotation of {self.name}: {why}")
+            self.reasons.append(
+                f"the return annotation of {self.name}: {why}: return plain data, such as a "
+                "dataclass or a pydantic model"
+            )
         return codec
 
     def _resolved(self, annotation: Any, what: str) -> Any:
@@ -160,3 +183,15 @@ class _Reader:
 
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def _uncallable(function: Callable[..., Any], name: str) -> Iterator[str]:
+    """Why calling a function doesn't give its value."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        yield f"{name} is a generator: return one value"
+    is_async = inspect.iscoroutinefunction(function)
+    if not is_async and inspect.iscoroutinefunction(inspect.unwrap(function)):
+        yield (
+            f"{name} is a plain function around an async one: write the decorator's wrapper with "
+            "`async def`, or mark it with inspect.markcoroutinefunction"
+        )

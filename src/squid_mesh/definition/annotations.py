@@ -1,7 +1,6 @@
-"""What an annotation says about the JSON that it is stored as.
+"""What an annotation says by itself: its alternatives, its values, its fields.
 
-Follows paths into annotations (`output.email`, `output["amount"]`, `output[0]`), lists the values of
-closed types, and knows what may be None. Knows annotations only; no value is looked at.
+Knows annotations only; no value is looked at. `navigation` follows paths into them.
 """
 
 from __future__ import annotations
@@ -9,31 +8,45 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, Literal, NewType, TypeAliasType, Union
+from typing import Annotated, Any, Literal, NewType, TypeAliasType, TypeVar, Union
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from squid_mesh.definition.reference import Attribute
-
-
-class NoSuchPath(LookupError):
-    """A path that leads nowhere, with the sentence that says why."""
-
 
 def bare(annotation: Any) -> Any:
-    """The annotation without `Annotated`, aliases and `NewType`."""
+    """The annotation without `Annotated`, aliases, `NewType` and the qualifiers of a TypedDict."""
     while True:
-        if typing.get_origin(annotation) is Annotated:
+        origin = typing.get_origin(annotation)
+        if origin is Annotated or origin in _QUALIFIERS:
             annotation = typing.get_args(annotation)[0]
+        elif isinstance(origin, TypeAliasType):
+            arguments = zip(origin.__type_params__, typing.get_args(annotation), strict=True)
+            annotation = substituted(origin.__value__, dict(arguments))
         elif isinstance(annotation, TypeAliasType):
             annotation = annotation.__value__
         elif isinstance(annotation, NewType):
             annotation = annotation.__supertype__
+        elif isinstance(annotation, TypeVar):
+            annotation = annotation.__bound__ or Any
         else:
             return annotation
+
+
+_QUALIFIERS = {typing.Required, typing.NotRequired, getattr(typing, "ReadOnly", None)} - {None}
+
+
+def substituted(annotation: Any, arguments: Mapping[Any, Any]) -> Any:
+    """The annotation with its type parameters replaced."""
+    if isinstance(annotation, TypeVar):
+        return arguments.get(annotation, annotation)
+    parameters = getattr(annotation, "__parameters__", ())
+    if not parameters or isinstance(annotation, type):
+        return annotation
+    return annotation[tuple(arguments.get(p, p) for p in parameters)]
 
 
 def members(annotation: Any) -> tuple[Any, ...]:
@@ -46,10 +59,10 @@ def members(annotation: Any) -> tuple[Any, ...]:
 
 def accepts_none(annotation: Any) -> bool:
     """Whether None is one of the values."""
-    return any(m in {None, type(None), Any, object} or _literally_none(m) for m in members(annotation))
+    return any(m in {None, type(None), Any, object} or _names_none(m) for m in members(annotation))
 
 
-def _literally_none(annotation: Any) -> bool:
+def _names_none(annotation: Any) -> bool:
     return typing.get_origin(annotation) is Literal and None in typing.get_args(annotation)
 
 
@@ -81,108 +94,43 @@ def same(left: Any, right: Any) -> bool:
     return type(left) is type(right) and bool(left == right)
 
 
-def follow(annotation: Any, path: Sequence[str | int]) -> tuple[Any, tuple[str | int, ...]]:
-    """The annotation that a path leads to, and the path into the stored JSON.
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The named fields of a class, and how they are read and stored."""
 
-    Raises `NoSuchPath` where the path doesn't lead on.
-    """
-    stored: list[str | int] = []
-    for segment in path:
-        annotation, key = _enter(annotation, segment)
-        stored.append(key)
-    return annotation, tuple(stored)
-
-
-def _enter(annotation: Any, segment: str | int) -> tuple[Any, str | int]:
-    alternatives = members(annotation)
-    if len(alternatives) > 1:
-        raise NoSuchPath(
-            f"{_written(segment)} leads into {show(annotation)}, which isn't always the same: "
-            "wire the whole value and take it apart inside the step"
-        )
-    (target,) = alternatives
-    if target in {Any, object}:
-        return Any, _plain(segment)
-    fields = _fields(target)
-    if fields is not None:
-        return _field(target, fields, segment)
-    return _item(target, segment)
+    types: Mapping[str, Any]
+    by_key: bool = False
+    """Read as `["name"]` (a TypedDict), not as `.name`."""
+    by_index: bool = False
+    """Stored as a list (a NamedTuple), not as an object."""
+    absent: frozenset[str] = frozenset()
+    """Not always there."""
 
 
-def _fields(target: Any) -> dict[str, Any] | None:
-    """The named fields of a class that has them, else None."""
-    owner = typing.get_origin(target) or target
+def fields(annotation: Any) -> Fields | None:
+    """The named fields of a class that has them (its type parameters replaced), else None."""
+    owner = typing.get_origin(annotation) or annotation
     if not isinstance(owner, type):
         return None
     if issubclass(owner, BaseModel):
-        return {name: field.annotation for name, field in owner.model_fields.items()}
+        stored = {n: f.annotation for n, f in owner.model_fields.items() if not f.exclude}
+        return Fields(stored)
     if dataclasses.is_dataclass(owner):
-        names = [field.name for field in dataclasses.fields(owner)]
-    elif issubclass(owner, tuple) and hasattr(owner, "_fields"):
-        names = list(owner._fields)
-    elif typing.is_typeddict(owner):
-        names = list(owner.__annotations__)
-    else:
-        return None
+        return Fields(_hints(annotation, [field.name for field in dataclasses.fields(owner)]))
+    if issubclass(owner, tuple) and hasattr(owner, "_fields"):
+        return Fields(_hints(annotation, list(owner._fields)), by_index=True)
+    if typing.is_typeddict(owner):
+        types = _hints(annotation, list(typing.get_type_hints(owner)))
+        return Fields(types, by_key=True, absent=getattr(owner, "__optional_keys__", frozenset()))
+    return None
+
+
+def _hints(annotation: Any, names: list[str]) -> dict[str, Any]:
+    owner = typing.get_origin(annotation) or annotation
+    arguments = typing.get_args(annotation)
+    parameters = dict(zip(getattr(owner, "__parameters__", ()), arguments, strict=False))
     hints = typing.get_type_hints(owner, include_extras=True)
-    return {name: _required(hints[name]) for name in names}
-
-
-def _required(annotation: Any) -> Any:
-    """A TypedDict's field without `Required`, `NotRequired` and `ReadOnly`."""
-    while typing.get_origin(annotation) in _QUALIFIERS:
-        annotation = typing.get_args(annotation)[0]
-    return annotation
-
-
-_QUALIFIERS = {typing.Required, typing.NotRequired, getattr(typing, "ReadOnly", None)}
-
-
-def _field(target: Any, fields: dict[str, Any], segment: str | int) -> tuple[Any, str | int]:
-    names = list(fields)
-    owner = typing.get_origin(target) or target
-    is_tuple = issubclass(owner, tuple)
-    if is_tuple and isinstance(segment, int) and segment < len(names):
-        return fields[names[segment]], segment
-    wants_item = typing.is_typeddict(owner)
-    if wants_item == isinstance(segment, Attribute) or isinstance(segment, int):
-        example = f'["{names[0]}"]' if wants_item else f".{names[0]}" if names else "no path"
-        raise NoSuchPath(f"{_written(segment)} doesn't lead into {show(target)}: write {example}")
-    if segment not in fields:
-        what = "is not stored" if hasattr(owner, segment) else "is not there"
-        raise NoSuchPath(
-            f"{_written(segment)} of {show(target)} {what}; its fields are {', '.join(names)}"
-        )
-    return fields[segment], names.index(segment) if is_tuple else str(segment)
-
-
-def _item(target: Any, segment: str | int) -> tuple[Any, str | int]:
-    owner, args = typing.get_origin(target) or target, typing.get_args(target)
-    if not isinstance(owner, type) or issubclass(owner, str | bytes):
-        raise NoSuchPath(f"{_written(segment)} leads into {show(target)}, which has no parts")
-    if issubclass(owner, Mapping) and not isinstance(segment, int | Attribute):
-        return (args[1] if args else Any), segment
-    if isinstance(segment, int) and issubclass(owner, tuple) and args and args[-1] is not Ellipsis:
-        if segment < len(args):
-            return args[segment], segment
-        raise NoSuchPath(f"[{segment}] is beyond the end of {show(target)}")
-    if isinstance(segment, int) and issubclass(owner, Sequence):
-        return (args[0] if args else Any), segment
-    raise NoSuchPath(f"{_written(segment)} doesn't lead into {show(target)}")
-
-
-def _plain(segment: str | int) -> str | int:
-    return str(segment) if isinstance(segment, str) else segment
-
-
-def _written(segment: str | int) -> str:
-    match segment:
-        case Attribute():
-            return f".{segment}"
-        case str():
-            return f'["{segment}"]'
-        case _:
-            return f"[{segment}]"
+    return {name: substituted(hints[name], parameters) for name in names}
 
 
 def show(annotation: Any) -> str:

@@ -19,6 +19,11 @@ class End:
     def __repr__(self) -> str:
         return "complete"
 
+    if not TYPE_CHECKING:  # a checker refuses it; at run time it is told with all the rest
+
+        def __rshift__(self, target):
+            return Way(self, Exit.OK, author()) >> target
+
 
 complete = End()
 """Where a flow ends: `a >> complete`."""
@@ -26,7 +31,7 @@ complete = End()
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """One `>>`, with the line it stands on. `target` is whatever was written."""
+    """One `>>`, with the line it stands on. Node and target are whatever was written."""
 
     node: Any
     on: Exit
@@ -39,8 +44,9 @@ class Arrow:
 class Way:
     """A way out of a node, waiting for its `>>`."""
 
-    node: Node
+    node: Any
     on: Exit
+    source: Source
     value: Any = None
 
     @overload

@@ -6,19 +6,19 @@ spec and tells every problem at once.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
+from squid_mesh.definition.actions import signature_of
 from squid_mesh.definition.flow import Flow, Way
 from squid_mesh.definition.handed import Decision, StepFailure
-from squid_mesh.definition.hints import hint
+from squid_mesh.definition.hints import hint, label
 from squid_mesh.definition.options import Retry
-from squid_mesh.definition.reference import Ref
+from squid_mesh.definition.reference import Broken, Ref, Target
 from squid_mesh.definition.source import author
 from squid_mesh.definition.spec import Exit, Origin, StepKind
-from squid_mesh.errors import Problem
+from squid_mesh.errors import Problem, Source
 
 if TYPE_CHECKING:
     from squid_mesh.definition.flow import ClosedFlow, End
@@ -29,32 +29,46 @@ class Node:
 
     kind: StepKind
 
-    def __init__(self, *, after: Sequence[Node] = (), **options: Any) -> None:
+    def __init__(
+        self, *, after: Sequence[Node] = (), source: Source | None = None, **options: Any
+    ) -> None:
         self.names: list[str] = []
         self.owners: list[type] = []
         self.after = after
         self.options = options
         self.problems: list[Problem] = []
-        self.source = author()
+        self.source = source or author()
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.names.append(name)
         self.owners.append(owner)
 
     def __repr__(self) -> str:
-        return f"{self.kind} {'/'.join(self.names) or '(unnamed)'}"
+        return label(self.kind, self.name)
 
-    if not TYPE_CHECKING:  # what a kind lacks a checker refuses; at run time it is told with the rest
+    @property
+    def name(self) -> str:
+        """The attribute it is assigned to."""
+        return self.names[0] if self.names else "(unnamed)"
+
+    # What a kind lacks a checker refuses; at run time it is told with all the rest.
+    if not TYPE_CHECKING:
 
         def __getattr__(self, name):
             if name in _EXITS:
-                return Way(self, _EXITS[name])
+                return Way(self, _EXITS[name], author())
             if name in {"output", "error"}:
-                return Ref(Origin(name), node=self)
+                return Ref(Target(Origin(name), node=self))
             raise AttributeError(f"{self!r} has no {name!r}")
 
+        def when(self, value):
+            return Way(self, Exit.WHEN, author(), value)
 
-_EXITS = {f"on_{exit}": exit for exit in Exit if exit is not Exit.WHEN}
+        def __rshift__(self, target):
+            return Way(self, Exit.OK, author()) >> target
+
+
+_EXITS = {f"on_{way}": way for way in Exit if way is not Exit.WHEN}
 
 
 class Linear(Node):
@@ -63,7 +77,7 @@ class Linear(Node):
     @property
     def on_ok(self) -> Way:
         """The plain way out, by name: `a.on_ok >> b` is `a >> b`."""
-        return Way(self, Exit.OK)
+        return Way(self, Exit.OK, author())
 
     @overload
     def __rshift__(self, target: Linear) -> Flow: ...
@@ -86,21 +100,21 @@ class Step[R](Linear):
     @property
     def output(self) -> R:
         """The step's output, to be wired; attributes, keys and indexes lead into it."""
-        return cast("R", Ref(Origin.OUTPUT, node=self))
+        return cast("R", Ref(Target(Origin.OUTPUT, node=self)))
 
     @property
     def error(self) -> StepFailure:
         """How the step failed, to be wired on paths through `on_error`."""
-        return cast("StepFailure", Ref(Origin.ERROR, node=self))
+        return cast("StepFailure", Ref(Target(Origin.ERROR, node=self)))
 
     @property
     def on_error(self) -> Way:
         """The way out after the last attempt has failed."""
-        return Way(self, Exit.ERROR)
+        return Way(self, Exit.ERROR, author())
 
     def when(self, value: R, /) -> Way:
         """The way out when the output equals `value` (a `Literal`, an `Enum` or a `bool`)."""
-        return Way(self, Exit.WHEN, value)
+        return Way(self, Exit.WHEN, author(), value)
 
 
 class Log(Linear):
@@ -129,27 +143,22 @@ class Approval(Node):
     @property
     def output(self) -> Decision:
         """The decision, to be wired."""
-        return cast("Decision", Ref(Origin.OUTPUT, node=self))
+        return cast("Decision", Ref(Target(Origin.OUTPUT, node=self)))
 
     @property
     def on_approved(self) -> Way:
         """The way out when it is approved."""
-        return Way(self, Exit.APPROVED)
+        return Way(self, Exit.APPROVED, author())
 
     @property
     def on_rejected(self) -> Way:
         """The way out when it is rejected."""
-        return Way(self, Exit.REJECTED)
+        return Way(self, Exit.REJECTED, author())
 
     @property
     def on_timeout(self) -> Way:
         """The way out when nobody has decided before the deadline."""
-        return Way(self, Exit.TIMEOUT)
-
-    if not TYPE_CHECKING:  # a checker refuses it; at run time it is told with all the rest
-
-        def __rshift__(self, target):
-            return Way(self, Exit.OK) >> target
+        return Way(self, Exit.TIMEOUT, author())
 
 
 class Unbound[**P, R]:
@@ -167,39 +176,59 @@ class Unbound[**P, R]:
         `connection()`, `session(S)`, a JSON-able constant, or a list, tuple or dict of these.
         """
         inputs, problems = _bind(self.function, args, kwargs)
-        step: Step[R] = Step(self.function, inputs, **self.options)
-        step.problems += [Problem(message, step.source) for message in problems]
+        step: Step[R] = Step(self.function, inputs, source=self.source, **self.options)
+        step.problems += [Problem(message, self.source) for message in problems]
         return step
+
+    def __repr__(self) -> str:
+        return f"step({_name(self.function)})"
+
+    # As of a node: a checker refuses these, at run time they are told with all the rest.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            if name in _EXITS:
+                return Way(self, _EXITS[name], author())
+            if name in {"output", "error"}:
+                return Broken(f"{self!r} has no inputs yet: call .takes(…) on it")
+            raise AttributeError(f"{self!r} has no {name!r}: call .takes(…) on it first")
+
+        def when(self, value):
+            return Way(self, Exit.WHEN, author(), value)
+
+        def __rshift__(self, target):
+            return Way(self, Exit.OK, author()) >> target
+
+
+def _name(function: object) -> str:
+    return getattr(function, "__name__", repr(function))
 
 
 def _bind(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The inputs by parameter name, and what is wrong with the call, all of it."""
-    name = getattr(function, "__name__", repr(function))
+    """The inputs by parameter name, and what of the call a spec can't hold, all of it."""
     try:
-        parameters = inspect.signature(function).parameters
+        parameters = signature_of(function).parameters
     except (TypeError, ValueError):
-        return kwargs, [f"{name} is not a function that can be called with named inputs"]
+        return kwargs, []  # told when the function is read
     names = [p.name for p in parameters.values() if p.kind is not p.VAR_KEYWORD]
-    inputs = dict(zip(names, args, strict=False)) | kwargs
-    problems = [_unknown(name, key, names) for key in kwargs if key not in names]
-    if len(args) > len(names):
-        problems.append(f"{name} takes {len(names)} inputs, {len(args)} are given by position")
-    problems += [f"input {key!r} of {name} is given twice" for key in names[: len(args)] if key in kwargs]
+    by_position = names[: len(args)]
+    problems = [_unknown(_name(function), key, names) for key in kwargs if key not in names]
     problems += [
-        f"input {p.name!r} of {name} is not wired: add {p.name}=… to takes()"
-        for p in parameters.values()
-        if p.default is p.empty and p.name not in inputs and p.kind in _NAMED
+        f"input {key!r} is given twice: leave one out" for key in by_position if key in kwargs
     ]
+    if len(args) > len(names):
+        problems.append(
+            f"{_name(function)} takes {len(names)} inputs, not {len(args)}: leave some out"
+        )
+    inputs = dict(zip(by_position, args, strict=False)) | kwargs
     return {key: value for key, value in inputs.items() if key in names}, problems
 
 
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-
-
 def _unknown(function: str, key: str, names: Sequence[str]) -> str:
-    return f"{function} has no parameter {key!r}{hint(key, names)}"
+    known = f"its parameters are {', '.join(names)}" if names else "it takes none"
+    return f"{function} has no parameter {key!r}: {known}{hint(key, names)}"
 
 
 @overload
@@ -240,7 +269,14 @@ def step(function: Callable[..., Any], /, **options: Any) -> Unbound[..., Any]:
       step until somebody decides.
     * `formerly`: names (`"module:function"`) that earlier definitions call this function by.
     """
+    for name in options.keys() - _OPTIONS:
+        raise TypeError(f"step() has no option {name!r}{hint(name, _OPTIONS)}")
+    if isinstance(function, staticmethod):  # not yet unwrapped in the body that defines it
+        function = cast("Callable[..., Any]", function.__func__)
     return Unbound(function, options)
+
+
+_OPTIONS = {"output", "retry", "after", "timeout", "queue", "on_interrupt", "formerly"}
 
 
 def log(
@@ -275,5 +311,3 @@ def approval(
     out of its own: `on_timeout`.
     """
     return Approval(after=after, deadline=deadline, output=output)
-
-

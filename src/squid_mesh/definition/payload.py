@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast, dataclass_transform
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from squid_mesh.definition.reference import Attribute, Ref
+from squid_mesh.definition.hints import hint
+from squid_mesh.definition.reference import Attribute, Ref, Target
 from squid_mesh.definition.source import author
 from squid_mesh.definition.spec import Origin
 from squid_mesh.errors import Problem, Source, WorkflowDefinitionError
@@ -56,8 +57,14 @@ class PayloadType(ModelMetaclass):
         def __getattr__(cls, name: str) -> Any:
             fields = cls.__dict__.get("__pydantic_fields__", {})
             if name in fields and not getattr(_construction, "active", False):
-                return Ref(Origin.PAYLOAD, owner=cls, path=(Attribute(name),))
-            return super().__getattr__(name)
+                return Ref(Target(Origin.PAYLOAD, owner=cls, path=(Attribute(name),)))
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                if name.startswith("__") or not fields:
+                    raise
+                message = f"payload {cls.__name__} has no field {name!r}{hint(name, fields)}"
+                raise AttributeError(message, name=name, obj=cls) from None
 
 
 def _refuse_hidden(cls: type[BaseModel], source: Source) -> None:
@@ -81,7 +88,8 @@ class Payload(BaseModel, metaclass=PayloadType):
     A default is filled in once, when a run is started, and stored with the run.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    # No namespace is protected, as a field that hides anything of pydantic's is refused here.
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
 
 
 class NoPayload(Payload):

@@ -8,7 +8,7 @@ remembers where the value will be kept. It can be wired, and followed into (`.em
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Never
 
 from squid_mesh.definition.source import author
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from squid_mesh.definition.nodes import Node
 
 _COMPUTES = "a reference holds no value yet: compute with it inside a step"
+_OPTIONAL = "optional(…) may be None: write the path inside, as in optional(step.output.email)"
 
 
 class Attribute(str):
@@ -27,43 +28,30 @@ class Attribute(str):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a reference refers to: a payload field, a step's output or error, and a path into it."""
+
+    origin: Origin
+    node: Node | None = None
+    owner: type | None = None
+    path: Path = ()
+    optional: bool = False
+
+
 class Ref:
-    """A payload field, a step's output or a step's error, and a path into it."""
+    """A reference. It has no public names, as every name leads into the value."""
 
-    __slots__ = ("_mesh_node", "_mesh_optional", "_mesh_origin", "_mesh_owner", "_mesh_path")
+    __slots__ = ("_mesh_target",)
 
-    def __init__(
-        self,
-        origin: Origin,
-        *,
-        node: Node | None = None,
-        owner: type | None = None,
-        path: Path = (),
-        optional: bool = False,
-    ) -> None:
-        self._mesh_origin = origin
-        self._mesh_node = node
-        self._mesh_owner = owner
-        self._mesh_path = path
-        self._mesh_optional = optional
+    def __init__(self, target: Target) -> None:
+        self._mesh_target = target
 
     def _mesh_at(self, segment: str | int) -> Ref:
-        return Ref(
-            self._mesh_origin,
-            node=self._mesh_node,
-            owner=self._mesh_owner,
-            path=(*self._mesh_path, segment),
-            optional=self._mesh_optional,
-        )
-
-    def _mesh_as_optional(self) -> Ref:
-        return Ref(
-            self._mesh_origin,
-            node=self._mesh_node,
-            owner=self._mesh_owner,
-            path=self._mesh_path,
-            optional=True,
-        )
+        target = self._mesh_target
+        if target.optional:
+            return Broken(_OPTIONAL)
+        return Ref(replace(target, path=(*target.path, segment)))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # protocols that Python or a library probes for
@@ -72,28 +60,25 @@ class Ref:
 
     def __getitem__(self, key: Any) -> Any:
         match key:
-            case bool() | slice():
-                return Broken(f"[{key!r}] is no path into a stored value: use a key or an index")
             case int() if key < 0:
                 return Broken(f"[{key}] counts from the end: a path into a stored value can't")
-            case str() | int():
+            case str() | int() if not isinstance(key, bool):
                 return self._mesh_at(key)
             case _:
                 return Broken(f"[{key!r}] is no path into a stored value: use a key or an index")
 
     def __repr__(self) -> str:
-        return f"reference {'.'.join((self._mesh_origin, *map(str, self._mesh_path)))}"
-
-
+        target = self._mesh_target
+        return f"reference {'.'.join((target.origin, *map(str, target.path)))}"
 
 
 class Broken(Ref):
-    """A reference with a mistake in it, carried to where it is wired, so that all are told at once."""
+    """A reference with a mistake in it, carried to where it is wired: all mistakes are told."""
 
     __slots__ = ("_mesh_problem",)
 
     def __init__(self, message: str) -> None:
-        super().__init__(Origin.OUTPUT)
+        super().__init__(Target(Origin.OUTPUT))
         self._mesh_problem = Problem(message, author())
 
     def __getattr__(self, name: str) -> Any:
@@ -103,6 +88,23 @@ class Broken(Ref):
 
     def __getitem__(self, key: Any) -> Any:
         return self
+
+
+def target_of(reference: Ref) -> Target:
+    """What a reference refers to."""
+    return reference._mesh_target  # noqa: SLF001 (a reference has no public names)
+
+
+def problem_of(reference: Broken) -> Problem:
+    """The mistake in a reference."""
+    return reference._mesh_problem  # noqa: SLF001 (as above)
+
+
+def as_optional(reference: Ref) -> Ref:
+    """The same reference, to a value that may not have been produced."""
+    if isinstance(reference, Broken):
+        return reference
+    return Ref(replace(target_of(reference), optional=True))
 
 
 def _carried(self: Ref, *_: Any, **__: Any) -> Broken:
@@ -118,7 +120,8 @@ def _forbid(names: str, by: Callable[..., Any]) -> None:
         setattr(Ref, f"__{name}__", by)
 
 
-_forbid("add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow", _carried)
-_forbid("matmul rmatmul and rand or ror xor rxor neg pos abs invert call lt le gt ge", _carried)
+_forbid("add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod", _carried)
+_forbid("pow rpow matmul rmatmul and rand or ror xor rxor lshift rlshift rshift rrshift", _carried)
+_forbid("neg pos abs invert call lt le gt ge", _carried)
 _forbid("bool str format iter len eq ne contains await int float", _refused)
 Ref.__hash__ = None  # type: ignore[assignment]  # as everything whose equality can't be asked

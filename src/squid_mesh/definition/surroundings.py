@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 
 from squid_mesh.definition.handed import StepContext
 from squid_mesh.definition.payload import Payload
-from squid_mesh.definition.reference import Broken, Ref
+from squid_mesh.definition.reference import Broken, Ref, Target, as_optional
 from squid_mesh.definition.spec import Origin
 
 
@@ -19,7 +19,12 @@ class Inject:
     """Something that the runtime hands to the body."""
 
     origin: Literal["context", "resource", "connection", "session"]
-    type: type | None = None
+    type: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Broken(f"{self.origin} is handed over whole: wire it, and use .{name} in the step")
 
 
 context: StepContext = cast("StepContext", Inject("context"))
@@ -44,11 +49,11 @@ def session[S](kind: type[S], /) -> S:
 def optional[T](reference: T, /) -> T | None:
     """A reference that may not have been produced on the way here: None then."""
     if isinstance(reference, Ref):
-        return cast("T", reference._mesh_as_optional())
+        return cast("T", as_optional(reference))
     broken = Broken("optional(…) takes a reference: a payload field, an output or an error")
     return cast("T", broken)
 
 
 def whole[P: Payload](model: type[P], /) -> P:
     """The run's whole payload."""
-    return cast("P", Ref(Origin.PAYLOAD, owner=model))
+    return cast("P", Ref(Target(Origin.PAYLOAD, owner=model)))

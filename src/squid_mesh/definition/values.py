@@ -9,26 +9,36 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from math import isfinite
-from typing import Any
+from typing import Any, cast
 
 import orjson
-from pydantic import PydanticSchemaGenerationError, PydanticUserError, SecretBytes, SecretStr
-from pydantic import TypeAdapter, ValidationError
+from pydantic import (
+    PydanticSchemaGenerationError,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+    Secret,
+    SecretBytes,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import PydanticSerializationError, to_json
 
 from squid_mesh.definition.annotations import show
-from squid_mesh.definition.spec import Path
+from squid_mesh.definition.schemas import digest
+from squid_mesh.definition.spec import Json, Path
 
 MAX_BYTES = 1024 * 1024
 """The largest value that is stored: 1 MiB of JSON."""
 
 _LONG_NUMBER = re.compile(rb"\d{19}")
 _INTEGERS = range(-(2**63), 2**64)
+_MASK = b'"**********"'
+"""How pydantic writes a secret."""
 
 
 class Unstorable(ValueError):
@@ -60,9 +70,7 @@ class Codec:
     @cached_property
     def digest(self) -> str:
         """Changes when what is accepted or stored changes: a hash of both JSON schemas."""
-        schemas = [self._adapter.json_schema(mode="validation"), self._json_schema]
-        document = orjson.dumps(schemas, option=orjson.OPT_SORT_KEYS)
-        return sha256(document).hexdigest()[:16]
+        return digest(self._adapter.json_schema(mode="validation"), self._json_schema)
 
     @cached_property
     def secret(self) -> bool:
@@ -73,31 +81,51 @@ class Codec:
         """Why values of this annotation can't be stored, or None."""
         try:
             self._json_schema  # noqa: B018 (built here, kept for the digest)
-        except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        except _NO_SCHEMA as error:
             return f"{show(self.annotation)} is nothing that JSON can hold ({_first_line(error)})"
         return None
 
     def dump(self, value: Any) -> bytes:
         """The value as JSON. Raises `Unstorable` with a sentence for the step's error."""
-        if self.annotation is Any:
-            return storable(_any_to_json(value))
-        try:
-            data = self._adapter.dump_json(value, by_alias=False, warnings="error")
-        except PydanticSerializationError as error:
-            raise Unstorable(f"is no {show(self.annotation)}: {_first_line(error)}") from None
-        if b"null" in data and _holds_nan(self._adapter.dump_python(value)):
+        data = self._dumped(value)
+        if b"null" in data and any(map(_is_nan, self._leaves(value))):
             raise Unstorable("holds NaN or an infinity, which JSON can't hold")
-        if self.secret:
-            data = _reveal(data, self._adapter.dump_python(value, by_alias=False))
+        if _MASK in data:
+            data = self._revealed(data, value)
         try:
             self._adapter.validate_json(storable(data), strict=True, by_name=True)
         except ValidationError as error:
             raise Unstorable(f"is no {show(self.annotation)}: {told(error)}") from None
         return data
 
+    def _dumped(self, value: Any) -> bytes:
+        try:
+            if self.annotation is Any:
+                return to_json(value, by_alias=False, inf_nan_mode="constants")
+            return self._adapter.dump_json(value, by_alias=False, warnings="error")
+        except (PydanticSerializationError, ValueError) as error:
+            raise Unstorable(f"is no {show(self.annotation)}: {_mismatch(error)}") from None
+
+    def _leaves(self, value: Any) -> Iterator[Any]:
+        return _leaves(self._adapter.dump_python(value, by_alias=False))
+
+    def _revealed(self, data: bytes, value: Any) -> bytes:
+        """Pydantic's JSON writes secrets as asterisks; the database gets the secret itself."""
+        if not any(isinstance(leaf, _SECRETS) for leaf in self._leaves(value)):
+            return data  # asterisks of its own
+        if not self.secret:
+            raise Unstorable(
+                "holds a secret, which its annotation doesn't say: annotate it as SecretStr"
+            )
+        try:
+            shape = self._adapter.dump_python(value, by_alias=False)
+            return orjson.dumps(_reveal(orjson.loads(data), shape))
+        except (ValueError, TypeError, AttributeError):
+            raise Unstorable("holds a secret in a form that can't be stored: use SecretStr") from None
+
     def load(self, value: Any) -> Any:
         """The typed value of a JSON value. Raises `Unreadable` with a sentence."""
-        if self.annotation is Any or self._plain and type(value) is self.annotation:
+        if self.annotation is Any or (self._plain and type(value) is self.annotation):
             return value
         try:
             return self._adapter.validate_json(orjson.dumps(value), strict=True, by_name=True)
@@ -109,12 +137,30 @@ class Codec:
         return self._adapter.validate_json(data, strict=True, by_name=True)
 
 
+_NO_SCHEMA = (
+    PydanticSchemaGenerationError,
+    PydanticSerializationError,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+)
+_SECRETS = (Secret, SecretStr, SecretBytes)
+
+
 def told(error: ValidationError) -> str:
     """A validation error as one sentence that repeats no value."""
     details = error.errors(include_url=False, include_input=False, include_context=False)
     return "; ".join(
-        f"{'.'.join(map(str, d['loc']))}: {d['msg']}" if d["loc"] else d["msg"] for d in details
+        f"{'.'.join(map(str, d['loc']))}: {_message(d)}" if d["loc"] else _message(d)
+        for d in details
     )
+
+
+def _message(detail: Mapping[str, Any]) -> str:
+    return _VALUELESS.get(detail["type"], detail["msg"])
+
+
+_VALUELESS = {"union_tag_invalid": "Input should have one of the expected tags"}
+"""Instead of the messages of pydantic's that repeat a value."""
 
 
 def storable(data: bytes, limit: int = MAX_BYTES) -> bytes:
@@ -135,76 +181,84 @@ def storable(data: bytes, limit: int = MAX_BYTES) -> bytes:
     if b"\\u0000" in data and _holds_nul(value):
         raise Unstorable("holds a NUL character, which Postgres can't store")
     if _LONG_NUMBER.search(data):
-        _refuse_long_integers(data)
+        json.loads(data, parse_int=_integer)
     return data
 
 
-def _any_to_json(value: Any) -> bytes:
-    try:
-        return to_json(value, inf_nan_mode="constants")
-    except (PydanticSerializationError, ValueError) as error:
-        raise Unstorable(f"can't be stored as JSON: {_first_line(error)}") from None
+def _integer(digits: str) -> int:
+    number = int(digits)
+    if number not in _INTEGERS:
+        raise Unstorable("holds an integer of more than 64 bits: return it as text")
+    return number
 
 
-def _holds_nul(value: Any) -> bool:
+def _holds_nul(value: Json) -> bool:
     match value:
         case str():
             return "\0" in value
         case list():
-            return any(map(_holds_nul, value))
+            return any(map(_holds_nul, cast("list[Any]", value)))
         case dict():
-            return any(_holds_nul(k) or _holds_nul(v) for k, v in value.items())
+            return any(_holds_nul(k) or _holds_nul(v) for k, v in cast("dict[str, Any]", value).items())
         case _:
             return False
 
 
-def _holds_nan(value: Any) -> bool:
-    """Whether a number is among the values that JSON writes as `null`."""
+def _leaves(value: Any) -> Iterator[Any]:
+    """The values within what pydantic dumps as Python objects."""
     match value:
-        case float():
-            return not isfinite(value)
+        case str() | bytes():
+            yield value
         case Mapping():
-            return any(map(_holds_nan, value.values()))
-        case list() | tuple() | set() | frozenset():
-            return any(map(_holds_nan, value))
+            for item in cast("Mapping[Any, Any]", value).values():
+                yield from _leaves(item)
+        case Sequence() | Set():
+            for item in cast("Sequence[Any]", value):
+                yield from _leaves(item)
         case _:
-            return False
+            yield value
 
 
-def _refuse_long_integers(data: bytes) -> None:
-    def parse(digits: str) -> int:
-        number = int(digits)
-        if number not in _INTEGERS:
-            raise Unstorable("holds an integer of more than 64 bits: return it as text")
-        return number
-
-    json.loads(data, parse_int=parse)
+def _is_nan(value: Any) -> bool:
+    """Whether it is a number that JSON writes as `null`."""
+    return isinstance(value, float) and not isfinite(value)
 
 
-def _reveal(data: bytes, value: Any) -> bytes:
-    """Pydantic's JSON writes secrets as asterisks; the database gets the secret itself."""
-    return orjson.dumps(_revealed(orjson.loads(data), value))
-
-
-def _revealed(stored: Any, value: Any) -> Any:
+def _reveal(stored: Json, value: Any) -> Json:
+    """What is stored, with the secrets of the value that it was made of."""
     match value:
-        case SecretStr():
-            return value.get_secret_value()
         case SecretBytes():
             return value.get_secret_value().decode()
+        case SecretStr() | Secret():
+            return cast("SecretStr", value).get_secret_value()
         case Mapping():
-            return {k: _revealed(s, v) for (k, s), v in zip(stored.items(), value.values(), strict=True)}
+            pairs = zip(stored.items(), cast("Mapping[Any, Any]", value).values(), strict=True)
+            return {key: _reveal(item, v) for (key, item), v in pairs}
+        case Set():
+            return [_reveal(None, v) for v in cast("Set[Any]", value)]
         case list() | tuple():
-            return [_revealed(s, v) for s, v in zip(stored, value, strict=True)]
+            return [_reveal(s, v) for s, v in zip(stored, cast("list[Any]", value), strict=True)]
         case _:
             return stored
+
+
+_EXPECTED = re.compile(r"Expected `([^`]*)`[^\n]*?\[(?:field_name='(\w+)', )?input_value=")
+
+
+def _mismatch(error: Exception) -> str:
+    """Why pydantic couldn't dump a value, without the value."""
+    found = [
+        f"{field}: expected {kind}" if field else f"expected {kind}"
+        for kind, field in _EXPECTED.findall(str(error))
+    ]
+    return "; ".join(found) or _first_line(error)
 
 
 class MissingPath(LookupError):
     """A path that the stored value doesn't have."""
 
 
-def resolve(value: Any, path: Path) -> Any:
+def resolve(value: Json, path: Path) -> Json:
     """What a path leads to in a JSON value. Raises `MissingPath` naming the first missing part."""
     for place, segment in enumerate(path):
         try:

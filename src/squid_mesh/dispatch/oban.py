@@ -13,7 +13,7 @@ from uuid import UUID
 
 from oban import Oban, Snooze
 from oban.schema import install_sql
-from oban.worker import register_worker
+from oban.worker import register_worker  # pyright: ignore[reportUnknownVariableType]  # untyped
 from psycopg import AsyncConnection
 
 from squid_mesh.errors import InvalidConfig, NotInstalled
@@ -31,7 +31,7 @@ def worker_of(mesh: str) -> str:
 
 
 def attach(mesh: str, drive: Drive) -> None:
-    """Let Oban's jobs for this mesh reach `drive`. Raises `InvalidConfig` when the name is taken."""
+    """Let Oban's jobs for this mesh reach `drive`. Raises `InvalidConfig` for a taken name."""
     if mesh in _drives:
         raise InvalidConfig([f"a mesh named {mesh!r} runs in this process: give this one name=…"])
     _drives[mesh] = drive
@@ -51,12 +51,13 @@ def _worker(mesh: str) -> type:
         put_back = await drive(UUID(job.args["run"]), job.args["step"], job.queue, job.id)
         return None if put_back is None else Snooze(ceil(max(put_back.seconds, 1.0)))
 
-    return type(mesh, (), {"__module__": "squid_mesh", "__qualname__": mesh, "process": process})
+    names = {"__module__": "squid_mesh", "__qualname__": mesh}
+    return type(mesh, (), names | {"process": process})
 
 
 async def install(connection: AsyncConnection[Any], prefix: str) -> None:
     """Create Oban's tables where they are missing."""
-    await connection.execute(install_sql(prefix))
+    await connection.execute(install_sql(prefix).encode())
 
 
 async def check(connection: AsyncConnection[Any], prefix: str) -> None:
@@ -65,8 +66,8 @@ async def check(connection: AsyncConnection[Any], prefix: str) -> None:
     row = await cursor.fetchone()
     if row is None or row[0] is None:
         raise NotInstalled(
-            f"Oban's tables are not in schema {prefix!r}: run `oban install` in your deployment, or "
-            "pass install=True to Mesh.connect"
+            f"Oban's tables are not in schema {prefix!r}: run `oban install` in your deployment, "
+            "or pass install=True to Mesh.connect"
         )
 
 

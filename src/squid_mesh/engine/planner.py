@@ -72,7 +72,7 @@ def taken(graph: Graph, step: str, way: Exit, output: Json = None) -> EdgeSpec |
     return next((edge for edge in edges if edge.on is way), None)
 
 
-def after_failure(  # noqa: PLR0913 (a failed attempt, and by which policy it is judged)
+def after_failure(
     graph: Graph,
     step: str,
     attempt: int,

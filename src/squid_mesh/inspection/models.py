@@ -82,8 +82,8 @@ class AuditEvent:
 class RunDetails(Run):
     """A run with its history.
 
-    `steps` has one entry for each declared step, in the order of declaration; `step_runs` those that
-    have begun or are ready, in the order of their start; `context` the outputs by their names.
+    `steps` has one entry for each declared step, in the order of declaration; `step_runs` those
+    that have begun or are ready, in the order of their start; `context` the outputs by name.
     """
 
     context: Mapping[str, Any] = field(repr=False)

@@ -29,9 +29,9 @@ def run(row: Row, hidden: Collection[str] = (), *, created: bool = True) -> Run:
 
 def masked(payload: Any, hidden: Collection[str]) -> Any:
     """A payload without its secrets."""
-    if not hidden or not isinstance(payload, Mapping):
+    if not hidden:
         return payload
-    return {name: MASK if name in hidden else value for name, value in payload.items()}
+    return {name: MASK if name in hidden else value for name, value in dict(payload).items()}
 
 
 def secrets(spec: WorkflowSpec) -> frozenset[str]:
@@ -76,10 +76,10 @@ def details(
     by_step: dict[str, list[Attempt]] = {}
     for attempt in attempts:
         by_step.setdefault(attempt["step"], []).append(_attempt(attempt))
-    ended = RunStatus(row["status"]) in ENDED
+    absent = StepStatus.SKIPPED if RunStatus(row["status"]) in ENDED else StepStatus.WAITING
     begun = {s["step"]: s for s in steps}
     states = {
-        step.name: _state(spec, step, begun.get(step.name), by_step.get(step.name, []), ended)
+        step.name: _state(spec, step, begun.get(step.name), by_step.get(step.name, []), absent)
         for step in spec.steps
     }
     return RunDetails(
@@ -111,12 +111,11 @@ def _attempt(row: Row) -> Attempt:
 
 
 def _state(
-    spec: WorkflowSpec, step: StepSpec, row: Row | None, attempts: list[Attempt], ended: bool
+    spec: WorkflowSpec, step: StepSpec, row: Row | None, attempts: list[Attempt], absent: StepStatus
 ) -> StepState:
     depends_on = () if spec.flow else spec.dependencies[step.name]
     if row is None:
-        missing = StepStatus.SKIPPED if ended else StepStatus.WAITING
-        row = dict.fromkeys(_STATE_COLUMNS) | {"status": missing}
+        row = _NO_ROW | {"status": absent}
     return StepState(
         step=step.name,
         kind=step.kind,
@@ -132,7 +131,9 @@ def _state(
     )
 
 
-_STATE_COLUMNS = ("output", "error", "due_at", "node", "pid", "started_at", "finished_at")
+_NO_ROW: dict[str, Any] = dict.fromkeys(
+    ("output", "error", "due_at", "node", "pid", "started_at", "finished_at")
+)
 
 
 def pending(start: Start, inserted_at: datetime, hidden: Collection[str]) -> Run:

@@ -17,17 +17,10 @@ from squid_mesh.engine.inputs import InvalidInput, Stored, stored_inputs
 from squid_mesh.errors import StepError
 from squid_mesh.runtime.catalog import Plan, PlannedStep
 from squid_mesh.runtime.failures import BodyFailure, from_exception, refusal
+from squid_mesh.runtime.results import Output
 from squid_mesh.runtime.surroundings import Resources, context_of, injected
 from squid_mesh.runtime.threads import Threads
 from squid_mesh.store.records import Claimed
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What a body returned: as it is stored, and as later steps read it."""
-
-    stored: bytes
-    value: Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +30,10 @@ class Bodies:
     resources: Resources
     threads: Threads
 
-    async def run(self, claimed: Claimed, plan: Plan, planned: PlannedStep) -> Output | BodyFailure:
+    async def run(
+        self, claimed: Claimed, plan: Plan, planned: PlannedStep, action: Action
+    ) -> Output | BodyFailure:
         """The outcome of one attempt. Raises only what cancels the driver itself."""
-        action = planned.action
-        assert action is not None, "a step without code is parked, not run"
         try:
             inputs = self._inputs(claimed, plan, planned.spec, action)
         except (InvalidInput, Unreadable, LookupError) as error:
@@ -55,7 +48,7 @@ class Bodies:
             if _is_being_cancelled():
                 raise
             return from_exception(error, claimed.step, claimed.attempt)
-        except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+        except BaseException as error:  # noqa: BLE001 (a body may raise anything; its run tells)
             return from_exception(error, claimed.step, claimed.attempt)
         return Output(stored, orjson.loads(stored))
 
@@ -74,8 +67,9 @@ class Bodies:
 
     async def _call(self, action: Action, inputs: dict[str, Any], timeout: float | None) -> Any:
         """Call the function, `async` on the loop and sync in a thread; time it from here."""
+        deadline = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout) as deadline:
+            async with deadline:
                 return await self._started(action, inputs)
         except TimeoutError:
             if not deadline.expired():

@@ -42,7 +42,7 @@ class Plan:
 
 
 class Everything:
-    """The allow-list for documents of our own database: every action; it resolves to loaded code."""
+    """The allow-list for our own database: any action, as each resolves to loaded code only."""
 
     def __contains__(self, _: object) -> bool:
         return True
@@ -110,7 +110,7 @@ class Catalog:
 
 def _by_name(definitions: list[Definition]) -> dict[str, Definition]:
     by_name: dict[str, Definition] = {}
-    problems = []
+    problems: list[str] = []
     for definition in definitions:
         other = by_name.setdefault(definition.spec.name, definition)
         if other is not definition:

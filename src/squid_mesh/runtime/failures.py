@@ -89,7 +89,7 @@ def _stored(
 def _text(error: BaseException) -> str:
     try:
         return str(error) or type(error).__name__
-    except Exception:  # an error whose __str__ raises is still an error to be told
+    except Exception:  # noqa: BLE001 (an error whose __str__ raises is still to be told)
         return f"{type(error).__name__} (its text can't be shown)"
 
 

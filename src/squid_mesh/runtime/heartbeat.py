@@ -1,4 +1,4 @@
-"""Says that this process lives, from a thread of its own: a blocked event loop doesn't look dead."""
+"""Says that this process lives, from a thread of its own: a blocked loop doesn't look dead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -20,7 +20,7 @@ class Heartbeat:
 
     def __init__(self, dsn: str, statements: Statements, boot: int, interval: float) -> None:
         self._dsn = dsn
-        self._statement = statements["heartbeat"]
+        self._statement: LiteralString = statements["heartbeat"]
         self._boot = boot
         self._interval = interval
         self._stopped = threading.Event()

@@ -20,7 +20,7 @@ type Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 
 
 class SideConnection:
-    """A connection for single statements off the hot path, one caller at a time, remade when lost."""
+    """A connection for what is off the hot path: one caller at a time, remade when lost."""
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
@@ -124,7 +124,5 @@ class Ledger:
             fails=True,
         )
         return await self._side.run(
-            lambda conn: self._writer.fail(
-                conn, progress, claim=found.claim, status="interrupted"
-            )
+            lambda conn: self._writer.fail(conn, progress, claim=found.claim, status="interrupted")
         )

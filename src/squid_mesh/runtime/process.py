@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from squid_mesh.engine.states import RunStatus
 from squid_mesh.runtime.bodies import Bodies
 from squid_mesh.runtime.catalog import Catalog
 from squid_mesh.runtime.drive import Driver
 from squid_mesh.runtime.heartbeat import Heartbeat
 from squid_mesh.runtime.ledger import Ledger, SideConnection
 from squid_mesh.runtime.loops import Loop
+from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.recovery import Recovery
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.runtime.threads import Threads
-from squid_mesh.runtime.waiting import Waiters
+from squid_mesh.runtime.waiting import AskStatuses, Waiters
 from squid_mesh.store.connections import connect, connect_committer
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, Writer
-
-type AskStatuses = Callable[[Collection[UUID]], Awaitable[Iterable[tuple[UUID, RunStatus]]]]
 
 POLL_SECONDS = 0.25
 """How often runs that somebody waits for are asked after, all in one statement."""
@@ -61,7 +57,7 @@ class Process:
         self._statements = statements
         self._catalog = catalog
         self._threads = Threads()
-        self._bodies = Bodies(resources, self._threads)
+        self._performer = Performer(Bodies(resources, self._threads))
         self._side = SideConnection(lambda: connect(settings.dsn))
         self.waiters = Waiters(ask, POLL_SECONDS)
 
@@ -73,7 +69,7 @@ class Process:
         self.ledger = Ledger(writer, lambda: connect_committer(settings.dsn), self._side)
         self.driver = Driver(
             self._catalog,
-            self._bodies,
+            self._performer,
             self.ledger,
             queue=settings.queueing.queue,
             ended=self.waiters.tell,
@@ -87,9 +83,7 @@ class Process:
             ended=self.waiters.tell,
         )
         self._recovery = Loop("recovery", recovery.sweep, settings.heartbeat)
-        self._heartbeat = Heartbeat(
-            settings.dsn, self._statements, self._boot, settings.heartbeat
-        )
+        self._heartbeat = Heartbeat(settings.dsn, self._statements, self._boot, settings.heartbeat)
         await self.ledger.start()
         self._heartbeat.start()
         self._recovery.start()

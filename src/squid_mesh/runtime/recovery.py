@@ -1,4 +1,4 @@
-"""Takes over what died: steps claimed by processes that are gone get a new attempt. Needs no leader."""
+"""Takes over what died: steps of processes that are gone get a new attempt. Needs no leader."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from squid_mesh.engine.states import RunStatus
 from squid_mesh.runtime.catalog import Catalog
-from squid_mesh.runtime.drive import Driving
+from squid_mesh.runtime.driving import Driving
 from squid_mesh.runtime.failures import refusal
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.store.records import Ended

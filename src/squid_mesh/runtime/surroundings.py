@@ -20,15 +20,16 @@ logger = logging.getLogger("squid_mesh.step")
 class Resources:
     """The objects given to the mesh, by the names of their types and the types they extend."""
 
-    def __init__(self, objects: Iterable[Any]) -> None:
+    def __init__(self, objects: Iterable[object]) -> None:
         self._by_type: dict[str, Any] = {}
-        problems = []
+        problems: list[str] = []
         for thing in objects:
-            own = name_of(type(thing))
-            if own in self._by_type and type(self._by_type[own]) is type(thing):
+            kind = type(thing)
+            own = name_of(kind)
+            if own in self._by_type and type(self._by_type[own]) is kind:
                 problems.append(f"two resources are of type {own}: wrap one in a type of its own")
             self._by_type[own] = thing
-            for base in type(thing).__mro__[1:-1]:
+            for base in kind.__mro__[1:-1]:
                 self._by_type.setdefault(name_of(base), thing)
         if problems:
             raise InvalidConfig(problems)

@@ -1,6 +1,6 @@
 """Threads for sync bodies: ours, so that a body that never ends can't hold up the process's end.
 
-The interpreter joins the threads of `concurrent.futures` when it exits, daemon or not; these it leaves.
+When it exits the interpreter joins the threads of `concurrent.futures`, daemon or not. Not these.
 """
 
 from __future__ import annotations

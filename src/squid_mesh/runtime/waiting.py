@@ -1,4 +1,4 @@
-"""Waits for runs: told at once of what ends in this process, and asking for the rest, all at once."""
+"""Waits for runs: told at once of what ends here, asking for the rest together."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from squid_mesh.engine.states import RunStatus
 from squid_mesh.runtime.loops import Loop
 
 type AskStatuses = Callable[[Collection[UUID]], Awaitable[Iterable[tuple[UUID, RunStatus]]]]
+"""Where runs stand, read from the database."""
 
 
 class Waiters:
-    """Everybody in this process who waits for a run. One statement a tick, none when nobody waits."""
+    """Everybody in this process who waits for a run: one statement a tick, none for nobody."""
 
     def __init__(self, ask: AskStatuses, interval: float) -> None:
         self._ask = ask

@@ -1,8 +1,8 @@
 """Whole columns as binary arrays of a fixed type.
 
-psycopg's own lists are walked element by element, as text; an integer list even changes its type with
-its values, and each type is a prepared statement of its own. A column of ours has one type and no
-escaping: at 20 KB outputs that is two thirds of the throughput.
+psycopg's own lists are walked element by element, as text; an integer list even changes its type
+with its values, and each type is a prepared statement of its own. A column of ours has one type and
+no escaping: at 20 KB outputs that is two thirds of the throughput.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Group commit: what gathers while one flush is under way is written by the next, in one statement.
+"""Group commit: what gathers during one flush is written by the next, in one statement.
 
-Under light load a group is one record and waits for nothing; under heavy load hundreds share a round
-trip and a commit. A caller goes on only when its own record is durable.
+Under light load a group is one record and waits for nothing; under heavy load hundreds share a
+round trip and a commit. A caller goes on only when its own record is durable.
 """
 
 from __future__ import annotations

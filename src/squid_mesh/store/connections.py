@@ -10,9 +10,9 @@ from psycopg.types.json import set_json_loads
 
 from squid_mesh.store import columns
 
-# Pins the shape of the committers' plans: nested loops over primary keys from a few records, whatever
-# the statistics said when the plan was made. A plan cached while `runs` was tiny halves the throughput
-# and gets worse as it grows.
+# Pins the shape of the committers' plans: nested loops over primary keys from a few records,
+# whatever the statistics said when the plan was made. A plan cached while `runs` was tiny halves
+# the throughput, and gets worse as the table grows.
 _COMMITTER = """
 set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off;
 set enable_mergejoin = off; set enable_bitmapscan = off; set jit = off; set work_mem = '64MB'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from psycopg import AsyncConnection, AsyncCursor
 
@@ -13,19 +13,19 @@ async def connection_of(host: Any) -> AsyncConnection[Any]:
     Takes a psycopg `AsyncConnection` or `AsyncCursor`, or a SQLAlchemy `AsyncSession` or
     `AsyncConnection` on psycopg. Raises `TypeError` for anything else.
     """
-    match host:
-        case AsyncConnection():
-            return host
-        case AsyncCursor():
-            return host.connection
-        case _:
-            driver = await _sqlalchemy_driver(host)
-    if isinstance(driver, AsyncConnection):
+    driver = host.connection if isinstance(host, AsyncCursor) else host
+    if not _is_psycopg(driver):
+        driver = await _sqlalchemy_driver(driver)
+    if _is_psycopg(driver):
         return driver
     raise TypeError(
-        f"conn= takes a psycopg AsyncConnection, or a SQLAlchemy AsyncSession or AsyncConnection on "
-        f"psycopg, not {type(host).__name__}"
+        "conn= takes a psycopg AsyncConnection, or a SQLAlchemy AsyncSession or AsyncConnection "
+        f"on psycopg, not {type(host).__name__}"
     )
+
+
+def _is_psycopg(value: object) -> TypeGuard[AsyncConnection[Any]]:
+    return isinstance(value, AsyncConnection)
 
 
 async def _sqlalchemy_driver(host: Any) -> Any:

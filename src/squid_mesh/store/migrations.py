@@ -26,7 +26,9 @@ create table if not exists {schema}.migrations (
 def available() -> dict[int, str]:
     """The migrations of this version of the code: number → file name."""
     folder = files("squid_mesh.store").joinpath("migrations")
-    return {int(file.name[:4]): file.name for file in sorted(folder.iterdir(), key=lambda f: f.name)}
+    return {
+        int(file.name[:4]): file.name for file in sorted(folder.iterdir(), key=lambda f: f.name)
+    }
 
 
 async def migrate(connection: AsyncConnection[Any], statements: Statements) -> list[str]:
@@ -54,8 +56,8 @@ async def check(connection: AsyncConnection[Any], statements: Statements) -> Non
     await cursor.execute("select to_regclass(%s)", (f'"{statements.schema}".migrations',))
     if await cursor.fetchone() is None:
         raise NotInstalled(
-            f"schema {statements.schema!r} is not installed: run `await mesh.migrate()` once, in your "
-            "deployment, or pass install=True to Mesh.connect"
+            f"schema {statements.schema!r} is not installed: run `await mesh.migrate()` once, in "
+            "your deployment, or pass install=True to Mesh.connect"
         )
     missing = available().keys() - await _applied(connection, statements)
     if missing:

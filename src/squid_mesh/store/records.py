@@ -80,10 +80,10 @@ class Nothing:
 class Progress:
     """What one attempt reports and everything that follows from it, committed together (law 4).
 
-    `status` is what the step becomes. With `next` a flow goes on: claimed by this driver when `inline`,
-    else handed over to a job in `queue`. With `joins` the steps that wait for this one count it off;
-    a driver with `inline` takes the only one of them itself. `ends` says that this way through the
-    graph is at its end, `fails` that the run fails with `error`.
+    `status` is what the step becomes. With `next` a flow goes on: claimed by this driver when
+    `inline`, else handed over to a job in `queue`. With `joins` the steps that wait for this one
+    count it off; a driver with `inline` takes the only one of them itself. `ends` says that this
+    way through the graph is at its end, `fails` that the run fails with `error`.
     """
 
     run_id: UUID

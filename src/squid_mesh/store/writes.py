@@ -53,14 +53,14 @@ class Writer:
 
     async def start(
         self, connection: AsyncConnection[Any], starts: Sequence[Start]
-    ) -> list[datetime | None | Busy]:
+    ) -> list[datetime | Busy | None]:
         """Start runs; when each was inserted, None for one whose key or window is taken."""
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(
                 self.statements["start_runs"],
                 start_parameters(starts, self.statements, self.queueing),
             )
-            inserted = dict(await cursor.fetchall())
+            inserted: dict[UUID, datetime] = dict(await cursor.fetchall())
         return [inserted.get(start.run_id) for start in starts]
 
     async def claim(
@@ -79,9 +79,10 @@ class Writer:
             prepare=True,
         )
         outcomes: list[Claiming | Busy] = [BUSY] * len(claims)
-        for row in await cursor.fetchall():
-            number, attempt = row[0], row[1]
-            if attempt:
+        rows: list[tuple[Any, ...]] = await cursor.fetchall()
+        for row in rows:
+            number: int = row[0]
+            if row[1]:
                 outcomes[number] = _claimed(claims[number], row)
             elif isinstance(outcomes[number], Busy):
                 outcomes[number] = Nothing() if row[9] is None else NotYet(row[9])
@@ -267,5 +268,3 @@ def _outcomes(records: list[Progress], rows: Sequence[tuple[Any, ...]]) -> list[
             case status:
                 outcomes[number] = Ended(RunStatus(status))
     return outcomes
-
-

@@ -34,8 +34,8 @@ def edge(step: str, to: str, on: Exit = Exit.OK) -> EdgeSpec:
     return EdgeSpec(step, on, to)
 
 
-def when(step: str, value: Json, to: str) -> EdgeSpec:
-    return EdgeSpec(step, Exit.WHEN, to, value)
+def when(step: str, to: str, *, output: Json) -> EdgeSpec:
+    return EdgeSpec(step, Exit.WHEN, to, output)
 
 
 def action(
@@ -56,8 +56,8 @@ def action(
     )
 
 
-def gate(name: str) -> StepSpec:
-    return StepSpec(name, StepKind.APPROVAL, output=name)
+def gate(name: str, *, after: Iterable[str] = ()) -> StepSpec:
+    return StepSpec(name, StepKind.APPROVAL, output=name, after=tuple(after))
 
 
 def flow(*edges: EdgeSpec) -> WorkflowSpec:
@@ -122,16 +122,21 @@ def flows(draw: st.DrawFn, most: int = 7) -> WorkflowSpec:
 
 @st.composite
 def dependency_graphs(draw: st.DrawFn, most: int = 6) -> WorkflowSpec:
-    """Any acyclic graph; some steps wait for others because of `after`, some because of wires."""
+    """Any acyclic graph; its steps wait for others because of `after`, of wires, or of both."""
     names = _names(draw, most)
     steps: list[StepSpec] = []
     for place, name in enumerate(names):
-        needs = draw(st.sets(st.sampled_from(names[:place]))) if place else set[str]()
-        wired = {need for need in sorted(needs) if draw(st.booleans())}
-        inputs: dict[str, Wire] = {n: Reference(Origin.OUTPUT, n) for n in sorted(wired)}
-        inputs["what"] = Reference(Origin.PAYLOAD, path=("what",))
-        steps.append(action(name, inputs=inputs, after=sorted(needs - wired)))
+        needs = st.lists(st.sampled_from(names[:place]), unique=True) if place else st.just([])
+        wires = {need: Reference(Origin.OUTPUT, need) for need in draw(needs)}
+        steps.append(
+            gate(name, after=draw(needs))
+            if draw(st.integers(0, 4)) == 4
+            else action(name, inputs={"what": WHAT, **wires}, after=draw(needs))
+        )
     return depending(*draw(st.permutations(steps)))
+
+
+WHAT = Reference(Origin.PAYLOAD, path=("what",))
 
 
 def _names(draw: st.DrawFn, most: int) -> list[str]:

@@ -23,7 +23,14 @@ from squid_mesh.engine.planner import (
     follow,
 )
 from squid_mesh.engine.retry import Failed, RetryIn
-from squid_mesh.engine.states import RUN_MOVES, STEP_MOVES, Counts, RunStatus, StepStatus, run_status
+from squid_mesh.engine.states import (
+    RUN_MOVES,
+    STEP_MOVES,
+    Counts,
+    RunStatus,
+    StepStatus,
+    run_status,
+)
 
 RETRY = RetrySpec(max_attempts=2)
 
@@ -52,6 +59,13 @@ class Break:
 
 
 @dataclass(frozen=True)
+class Interrupt:
+    """The step's worker died."""
+
+    step: str
+
+
+@dataclass(frozen=True)
 class Hold:
     """The step waits for a person."""
 
@@ -63,7 +77,7 @@ class Cancel:
     """Somebody cancels the run."""
 
 
-type Event = Begin | Complete | Break | Hold | Cancel
+type Event = Begin | Complete | Break | Interrupt | Hold | Cancel
 
 
 class Run:
@@ -71,14 +85,13 @@ class Run:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.steps: dict[str, Known] = {}
+        self.steps = {name: Known(StepStatus.WAITING) for name in graph.waiting}
         self.open_dependencies = dict(graph.waiting)
+        self.attempts = Counter[str]()
         self.became_ready: list[str] = []
         self.ends_reached = 0
-        self.begun = self.cancelled = self.failing = False
+        self.cancelled = self.failing = False
         self.outcome: RunStatus | None = None
-        for name in graph.waiting:
-            self.steps[name] = Known(StepStatus.WAITING)
         for name in graph.entries:
             self._ready(name)
         self.statuses = [self.status]
@@ -93,57 +106,67 @@ class Run:
             paused=held[StepStatus.PAUSED],
         )
         return run_status(
-            counts, begun=self.begun, cancelling=self.cancelled, outcome=self.outcome
+            counts,
+            begun=self.attempts.total() > 0,
+            cancelling=self.cancelled,
+            outcome=self.outcome,
         )
 
-    @property
-    def pending(self) -> set[str]:
-        return {n for n, known in self.steps.items() if known.status is StepStatus.PENDING}
+    def named(self, status: StepStatus) -> set[str]:
+        """The steps that stand there."""
+        return {name for name, known in self.steps.items() if known.status is status}
 
     # what can happen
 
-    def events(self, *, cancelling: bool) -> list[Event]:
-        events = [event for name in self.steps for event in self._events_of(name)]
-        return [*events, Cancel()] if cancelling and not self.cancelled else events
+    def events(self) -> list[Event]:
+        """Everything that can happen now, but for a cancellation, which always can."""
+        return [event for name in self.steps for event in self._events_of(name)]
 
     def _events_of(self, name: str) -> Iterator[Event]:
-        is_gate = self.graph.step(name).kind is StepKind.APPROVAL
         match self.steps[name].status:
             case StepStatus.PENDING | StepStatus.SCHEDULED:
                 yield Begin(name)
-            case StepStatus.RUNNING if is_gate:
-                yield Hold(name)
             case StepStatus.RUNNING:
-                yield from self._completions(name)
-                yield Break(name)
+                yield from self._endings_of(name)
+                if self.attempts[name] < RETRY.max_attempts:
+                    yield Interrupt(name)
             case StepStatus.PAUSED:
-                yield from (Complete(name, edge.on) for edge in self.graph.edges[name])
+                decisions = [edge.on for edge in self.graph.edges[name]]
+                yield from (Complete(name, way) for way in decisions or DECISIONS)
             case _:
                 pass
 
-    def _completions(self, name: str) -> Iterator[Event]:
-        for edge in self.graph.edges[name]:
-            match edge.on:
-                case Exit.WHEN:
-                    yield Complete(name, output=edge.value)
-                case Exit.OK:
-                    yield Complete(name, output="anything else")
-                case _:
-                    pass
+    def _endings_of(self, name: str) -> Iterator[Event]:
+        if self.graph.step(name).kind is StepKind.APPROVAL:
+            yield Hold(name)
+            return
+        yield Break(name)
         if not self.graph.spec.flow:
             yield Complete(name)
+        for edge in self.graph.edges[name]:
+            if edge.on in {Exit.OK, Exit.WHEN}:
+                yield Complete(name, output=edge.value)
 
     # what then happens
 
     def apply(self, event: Event) -> None:
-        assert self.outcome is None, "an ended run is driven on"
+        assert self.outcome is None, "nothing happens to a run that has ended"
+        self._happen(event)
+        if self.cancelled or self.failing:
+            self._stop()
+        if self.status is not self.statuses[-1]:
+            assert self.status in RUN_MOVES[self.statuses[-1]]
+            self.statuses.append(self.status)
+
+    def _happen(self, event: Event) -> None:
         match event:
             case Begin(step):
-                self.begun = True
-                self._move(step, Known(StepStatus.RUNNING))
                 self.attempts[step] += 1
+                self._move(step, Known(StepStatus.RUNNING))
             case Hold(step):
                 self._move(step, Known(StepStatus.PAUSED))
+            case Interrupt(step):
+                self._move(step, Known(StepStatus.PENDING))
             case Complete(step, way, output):
                 self._move(step, Known(StepStatus.COMPLETED, way, output))
                 self._go_on(follow(self.graph, step, way, output))
@@ -151,29 +174,24 @@ class Run:
                 self._break(step)
             case Cancel():
                 self.cancelled = True
-                self._stop()
             case _:
                 assert_never(event)
-        self._note_status()
 
     def _break(self, step: str) -> None:
-        following = after_failure(
-            self.graph, step, self.attempts[step], Failed(), policy=RETRY, jitter=0.5
-        )
+        attempt = self.attempts[step]
+        following = after_failure(self.graph, step, attempt, Failed(), policy=RETRY, jitter=0.5)
         match following:
-            case RetryIn() if not self._stopping:
+            case RetryIn():
                 self._move(step, Known(StepStatus.SCHEDULED))
-            case Fail() | RetryIn():
+            case Fail():
                 self._move(step, Known(StepStatus.FAILED))
                 self.failing = True
-                self._stop()
             case _:
                 self._move(step, Known(StepStatus.FAILED))
                 self._go_on(following)
 
     def _go_on(self, following: Following) -> None:
-        if self._stopping:
-            self._stop()
+        if self.cancelled or self.failing:
             return
         match following:
             case Next(step):
@@ -196,25 +214,20 @@ class Run:
 
     def _stop(self) -> None:
         """What has not begun never will; the run has ended when no body is left."""
-        for step, known in list(self.steps.items()):
-            if StepStatus.CANCELLED in STEP_MOVES[known.status]:
-                if known.status is not StepStatus.RUNNING:
-                    self._move(step, Known(StepStatus.CANCELLED))
-        if all(known.status is not StepStatus.RUNNING for known in self.steps.values()):
+        for status in STOPPED:
+            for step in self.named(status):
+                self._move(step, Known(StepStatus.CANCELLED))
+        if not self.named(StepStatus.RUNNING):
             self._end(RunStatus.CANCELLED if self.cancelled else RunStatus.FAILED)
 
     def _end(self, outcome: RunStatus) -> None:
-        assert self.outcome is None, "a run ends twice"
+        assert self.outcome is None, "a run ends once"
         self.outcome = outcome
 
-    @property
-    def _stopping(self) -> bool:
-        return self.cancelled or self.failing
-
     def _move(self, step: str, to: Known) -> None:
-        if step in self.steps:
-            assert to.status in STEP_MOVES[self.steps[step].status]
+        assert step not in self.steps or to.status in STEP_MOVES[self.steps[step].status]
         self.steps[step] = to
 
-    def _note_status(self) -> None:
-        was, self.status_now = self.status_now, self.status
+
+DECISIONS = (Exit.APPROVED, Exit.REJECTED)
+STOPPED = (StepStatus.WAITING, StepStatus.PENDING, StepStatus.SCHEDULED, StepStatus.PAUSED)

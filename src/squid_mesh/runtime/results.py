@@ -1,0 +1,34 @@
+"""What running one claimed step can come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from squid_mesh.definition.spec import Json
+from squid_mesh.runtime.failures import BodyFailure
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a body returned: as it is stored (None for nothing), and as later steps read it."""
+
+    stored: bytes | None
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """The step is to be woken in so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The step waits for a person."""
+
+
+NO_OUTPUT = Output(None, None)
+"""What built-in steps leave."""
+
+type Result = Output | BodyFailure | Sleep | Hold
