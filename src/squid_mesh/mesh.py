@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -25,6 +25,7 @@ from squid_mesh.errors import InvalidConfig, InvalidRunId, KeyConflict, WaitTime
 from squid_mesh.inspection import reading
 from squid_mesh.inspection.models import Run, RunDetails, RunPage
 from squid_mesh.inspection.reader import Reader
+from squid_mesh.runtime.cancelling import cancel
 from squid_mesh.runtime.catalog import Catalog, Plan
 from squid_mesh.runtime.process import Process, Settings
 from squid_mesh.runtime.starting import Request, same_request, to_start
@@ -239,6 +240,32 @@ class Mesh:
                 raise KeyConflict(run_id, start.key or "")
             return await self._read(connection, run_id, created=False)
 
+    # ending
+
+    async def cancel_run(
+        self,
+        run_id: UUID | str,
+        *,
+        actor: str | Mapping[str, Any] | None = None,
+        comment: str | None = None,
+        conn: Any = None,
+    ) -> Run:
+        """Cancel a run: `cancelled` at once, or `cancelling` until the bodies under way have ended.
+
+        After this has returned (with `conn`: after the host's commit) no step of the run begins.
+        Cancelling twice changes nothing. Raises `InvalidRunId`, `RunNotFound`, or
+        `InvalidTransition` for a run that has completed or failed.
+        """
+        wanted = _run_id(run_id)
+        async with self._transaction(conn) as connection:
+            status = await cancel(
+                connection, self._statements, wanted, actor=actor, comment=comment
+            )
+            run = await self._read(connection, wanted)
+        if conn is None:
+            self._process.waiters.tell(wanted, status)
+        return run
+
     # looking
 
     async def inspect_run(
@@ -299,6 +326,15 @@ class Mesh:
             )
 
     # what the calls stand on
+
+    @asynccontextmanager
+    async def _transaction(self, conn: Any) -> AsyncGenerator[AsyncConnection[Any]]:
+        """The host's transaction, or one of our own."""
+        if conn is not None:
+            yield await connection_of(conn)
+            return
+        async with self._pool.connection() as connection, connection.transaction():
+            yield connection
 
     async def _register(self) -> None:
         async with self._pool.connection() as connection:

@@ -91,24 +91,25 @@ def unnameable(function: object) -> str | None:
 
     A run outlives the process that started it.
     """
-    if inspect.isclass(function) or not inspect.isroutine(function):
-        return f"{function!r} is no function: write `def` or `async def` in a module"
     shown = name_of(function)
     module, _, qualname = shown.partition(":")
-    if "<lambda>" in qualname:
-        return "a lambda has no name to be found by again: write `def` in a module"
-    if "<locals>" in qualname:
-        return (
+    reason = None
+    if inspect.isclass(function) or not inspect.isroutine(function):
+        reason = f"{function!r} is no function: write `def` or `async def` in a module"
+    elif "<lambda>" in qualname:
+        reason = "a lambda has no name to be found by again: write `def` in a module"
+    elif "<locals>" in qualname:
+        reason = (
             f"{shown} is defined inside a function: move it to the top of its module "
             "(and give a decorator functools.wraps)"
         )
-    if inspect.ismethod(function) or isinstance(function, classmethod):
-        return f"{shown} is bound to an object: make it a function and wire a resource to it"
-    if module == "__main__":
-        return f"{qualname} is in the script that was started: move it to a module of its own"
-    if _leads_elsewhere(function, module, qualname):
-        return f"{shown} leads to another object than this function: give it its own name there"
-    return None
+    elif inspect.ismethod(function) or isinstance(function, classmethod):
+        reason = f"{shown} is bound to an object: make it a function and wire a resource to it"
+    elif module == "__main__":
+        reason = f"{qualname} is in the script that was started: move it to a module of its own"
+    elif _leads_elsewhere(function, module, qualname):
+        reason = f"{shown} leads to another object than this function: give it its own name there"
+    return reason
 
 
 def _leads_elsewhere(function: object, module: str, qualname: str) -> bool:

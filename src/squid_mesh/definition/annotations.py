@@ -109,7 +109,7 @@ class Fields:
 
 def fields(annotation: Any) -> Fields | None:
     """The named fields of a class that has them (its type parameters replaced), else None."""
-    owner = typing.get_origin(annotation) or annotation
+    owner: Any = typing.get_origin(annotation) or annotation
     if not isinstance(owner, type):
         return None
     if issubclass(owner, BaseModel):
@@ -118,7 +118,7 @@ def fields(annotation: Any) -> Fields | None:
     if dataclasses.is_dataclass(owner):
         return Fields(_hints(annotation, [field.name for field in dataclasses.fields(owner)]))
     if issubclass(owner, tuple) and hasattr(owner, "_fields"):
-        return Fields(_hints(annotation, list(owner._fields)), by_index=True)
+        return Fields(_hints(annotation, list(getattr(owner, "_fields", ()))), by_index=True)
     if typing.is_typeddict(owner):
         types = _hints(annotation, list(typing.get_type_hints(owner)))
         return Fields(types, by_key=True, absent=getattr(owner, "__optional_keys__", frozenset()))

@@ -2,6 +2,8 @@
 
 The document is what `definitions` rows hold and what a definition's version is a hash of. Reading
 one takes an allow-list of actions: a stored document can never name code of its own choosing.
+`from_json` reads what this library has written, also by rules looser than today's, so that a run
+goes on with the definition it began with; `load` reads what comes from anywhere else.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from squid_mesh.definition.spec import WorkflowSpec
+from squid_mesh.definition.validation import findings
 from squid_mesh.errors import Problem, WorkflowDefinitionError
 
 _adapter: TypeAdapter[WorkflowSpec] = TypeAdapter(WorkflowSpec)
@@ -41,6 +44,17 @@ def from_json(document: bytes | str, *, actions: Container[str]) -> WorkflowSpec
         if step.action is not None and step.action.name not in actions
     ]:
         raise WorkflowDefinitionError(spec.name, forbidden)
+    return spec
+
+
+def load(document: bytes | str, *, actions: Container[str]) -> WorkflowSpec:
+    """Read a document that somebody else has written: as `from_json`, and every rule is applied.
+
+    Raises `WorkflowDefinitionError` with every problem.
+    """
+    spec = from_json(document, actions=actions)
+    if found := findings(spec):
+        raise WorkflowDefinitionError(spec.name, [Problem(f.message) for f in found])
     return spec
 
 

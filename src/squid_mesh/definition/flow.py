@@ -21,7 +21,7 @@ class End:
 
     if not TYPE_CHECKING:  # a checker refuses it; at run time it is told with all the rest
 
-        def __rshift__(self, target):
+        def __rshift__(self, target: Any) -> Flow:
             return Way(self, Exit.OK, author()) >> target
 
 

@@ -36,13 +36,12 @@ def follow(annotation: Any, path: Path) -> tuple[Any, Path]:
 
 
 def _enter(annotation: Any, segment: str | int) -> tuple[Any, Path]:
-    alternatives = members(annotation)
-    if len(alternatives) > 1:
+    target, *others = members(annotation)
+    if others:
         raise NoSuchPath(
             f"{_written(segment)} leads into {show(annotation)}, which isn't always the same: "
             f"{_INSIDE}"
         )
-    (target,) = alternatives
     if target in _ANYTHING:
         return Any, (_plain(segment),)
     if _is_root(target) and segment == "root":
@@ -101,7 +100,9 @@ def _item(target: Any, segment: str | int) -> tuple[Any, Path]:
     if not issubclass(owner, tuple) or args[-1:] == (Ellipsis,) or not args:
         return (args[0] if args else Any), (segment,)
     if segment >= len(args):
-        raise NoSuchPath(f"[{segment}] is beyond the end of {show(target)}: it has {len(args)} items")
+        raise NoSuchPath(
+            f"[{segment}] is beyond the end of {show(target)}: it has {len(args)} items"
+        )
     return args[segment], (segment,)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, cast, overload
 
 from squid_mesh.definition.actions import signature_of
 from squid_mesh.definition.flow import Flow, Way
@@ -54,17 +54,18 @@ class Node:
     # What a kind lacks a checker refuses; at run time it is told with all the rest.
     if not TYPE_CHECKING:
 
-        def __getattr__(self, name):
+        def __getattr__(self, name: str) -> Any:
             if name in _EXITS:
                 return Way(self, _EXITS[name], author())
             if name in {"output", "error"}:
                 return Ref(Target(Origin(name), node=self))
             raise AttributeError(f"{self!r} has no {name!r}")
 
-        def when(self, value):
+        def when(self, value: Any) -> Way:
+            """Not a way out of it: told as such."""
             return Way(self, Exit.WHEN, author(), value)
 
-        def __rshift__(self, target):
+        def __rshift__(self, target: Any) -> Flow:
             return Way(self, Exit.OK, author()) >> target
 
 
@@ -115,6 +116,11 @@ class Step[R](Linear):
     def when(self, value: R, /) -> Way:
         """The way out when the output equals `value` (a `Literal`, an `Enum` or a `bool`)."""
         return Way(self, Exit.WHEN, author(), value)
+
+
+def is_step(node: Node) -> TypeGuard[Step[Any]]:
+    """Whether a node calls a function."""
+    return node.kind is StepKind.ACTION
 
 
 class Log(Linear):
@@ -186,17 +192,18 @@ class Unbound[**P, R]:
     # As of a node: a checker refuses these, at run time they are told with all the rest.
     if not TYPE_CHECKING:
 
-        def __getattr__(self, name):
+        def __getattr__(self, name: str) -> Any:
             if name in _EXITS:
                 return Way(self, _EXITS[name], author())
             if name in {"output", "error"}:
                 return Broken(f"{self!r} has no inputs yet: call .takes(…) on it")
             raise AttributeError(f"{self!r} has no {name!r}: call .takes(…) on it first")
 
-        def when(self, value):
+        def when(self, value: Any) -> Way:
+            """Not a way out of it: told as such."""
             return Way(self, Exit.WHEN, author(), value)
 
-        def __rshift__(self, target):
+        def __rshift__(self, target: Any) -> Flow:
             return Way(self, Exit.OK, author()) >> target
 
 
@@ -272,7 +279,7 @@ def step(function: Callable[..., Any], /, **options: Any) -> Unbound[..., Any]:
     for name in options.keys() - _OPTIONS:
         raise TypeError(f"step() has no option {name!r}{hint(name, _OPTIONS)}")
     if isinstance(function, staticmethod):  # not yet unwrapped in the body that defines it
-        function = cast("Callable[..., Any]", function.__func__)
+        function = function.__func__
     return Unbound(function, options)
 
 
@@ -307,7 +314,7 @@ def approval(
 ) -> Approval:
     """Declare a step that holds the run until `approve_run` or `reject_run`.
 
-    With a `deadline`, which may come from the payload or an output, nobody deciding in time is a way
-    out of its own: `on_timeout`.
+    With a `deadline`, which may come from the payload or an output, nobody deciding in time is a
+    way out of its own: `on_timeout`.
     """
     return Approval(after=after, deadline=deadline, output=output)

@@ -25,10 +25,10 @@ class Constant:
 class Retry:
     """How often a failing step is tried.
 
-    `max_attempts` counts the first try, so 1 never tries again. Without a `backoff` the next attempt
-    follows at once. With `jitter` a delay is stretched or shrunk by up to a quarter, so that runs
-    which failed together don't come back together. Exceptions of a type in `stop_on` end the step
-    at once, as does `StepError(..., retryable=False)`.
+    `max_attempts` counts the first try, so 1 never tries again. Without a `backoff` the next
+    attempt follows at once. With `jitter` a delay is stretched or shrunk by up to a quarter, so
+    that runs which failed together don't come back together. Exceptions of a type in `stop_on` end
+    the step at once, as does `StepError(..., retryable=False)`.
     """
 
     max_attempts: int

@@ -8,9 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from graphlib import TopologicalSorter
 
-from squid_mesh.definition.spec import COMPLETE, EdgeSpec, Exit, Origin, StepKind, WorkflowSpec
+from squid_mesh.definition.spec import (
+    COMPLETE,
+    EdgeSpec,
+    Exit,
+    Origin,
+    StepKind,
+    StepSpec,
+    WorkflowSpec,
+)
 
 type Fact = tuple[str, Origin]
 
@@ -50,12 +59,18 @@ def _along_edges(spec: WorkflowSpec) -> dict[str, Facts]:
             into[edge.to].append(edge)
     found: dict[str, Facts] = {}
     for name in in_order({step: [e.step for e in edges] for step, edges in into.items()}):
-        ways = [(found[e.step], produced(spec.by_name[e.step].kind, e)) for e in into[name]]
-        found[name] = Facts(
-            frozenset.intersection(*(f.always | new for f, new in ways)) if ways else frozenset(),
-            frozenset().union(*(f.sometimes | new for f, new in ways)),
-        )
+        ways = (_along(edge, spec.by_name[edge.step], found[edge.step]) for edge in into[name])
+        found[name] = reduce(_either, ways) if into[name] else NOTHING
     return found
+
+
+def _along(edge: EdgeSpec, step: StepSpec, before: Facts) -> Facts:
+    new = produced(step.kind, edge)
+    return Facts(before.always | new, before.sometimes | new)
+
+
+def _either(left: Facts, right: Facts) -> Facts:
+    return Facts(left.always & right.always, left.sometimes | right.sometimes)
 
 
 def _along_dependencies(spec: WorkflowSpec) -> dict[str, Facts]:

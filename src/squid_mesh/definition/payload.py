@@ -27,8 +27,8 @@ _construction = threading.local()
 """Pydantic looks for defaults on the bases of a class it builds; no reference may stand there."""
 
 
-# Repeated from pydantic's own metaclass: a checker takes the nearest, and without it a wrong payload
-# passes silently.
+# Repeated from pydantic's own metaclass: a checker takes the nearest, and without it a wrong
+# payload passes silently.
 @dataclass_transform(
     kw_only_default=True, frozen_default=True, field_specifiers=(Field, PrivateAttr)
 )

@@ -42,13 +42,13 @@ class Target:
 class Ref:
     """A reference. It has no public names, as every name leads into the value."""
 
-    __slots__ = ("_mesh_target",)
+    __slots__ = ("__mesh_target__",)
 
     def __init__(self, target: Target) -> None:
-        self._mesh_target = target
+        self.__mesh_target__ = target
 
     def _mesh_at(self, segment: str | int) -> Ref:
-        target = self._mesh_target
+        target = self.__mesh_target__
         if target.optional:
             return Broken(_OPTIONAL)
         return Ref(replace(target, path=(*target.path, segment)))
@@ -68,18 +68,18 @@ class Ref:
                 return Broken(f"[{key!r}] is no path into a stored value: use a key or an index")
 
     def __repr__(self) -> str:
-        target = self._mesh_target
+        target = self.__mesh_target__
         return f"reference {'.'.join((target.origin, *map(str, target.path)))}"
 
 
 class Broken(Ref):
     """A reference with a mistake in it, carried to where it is wired: all mistakes are told."""
 
-    __slots__ = ("_mesh_problem",)
+    __slots__ = ("__mesh_problem__",)
 
     def __init__(self, message: str) -> None:
         super().__init__(Target(Origin.OUTPUT))
-        self._mesh_problem = Problem(message, author())
+        self.__mesh_problem__ = Problem(message, author())
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -92,12 +92,12 @@ class Broken(Ref):
 
 def target_of(reference: Ref) -> Target:
     """What a reference refers to."""
-    return reference._mesh_target  # noqa: SLF001 (a reference has no public names)
+    return reference.__mesh_target__
 
 
 def problem_of(reference: Broken) -> Problem:
     """The mistake in a reference."""
-    return reference._mesh_problem  # noqa: SLF001 (as above)
+    return reference.__mesh_problem__
 
 
 def as_optional(reference: Ref) -> Ref:

@@ -42,10 +42,10 @@ class _Essence:
     def _of(self, schema: Json) -> Json:
         match schema:
             case dict():
-                known = cast("dict[str, Any]", schema)
-                return {k: self._under(k, v) for k, v in known.items() if k not in _PROSE}
+                keys = cast("dict[str, object]", schema).items()
+                return {k: self._under(k, v) for k, v in keys if k not in _PROSE}
             case list():
-                return [self._of(item) for item in cast("list[Any]", schema)]
+                return [self._of(item) for item in cast("list[object]", schema)]
             case str() if schema.startswith(_DEFINITIONS):
                 name = schema.removeprefix(_DEFINITIONS)
                 return self._numbers.setdefault(name, len(self._numbers))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-import sys
 from pathlib import Path
 
 from squid_mesh.errors import Source
@@ -13,7 +13,8 @@ _HERE = str(Path(__file__).parent) + os.sep
 
 def author() -> Source:
     """The nearest frame outside this package: where the author wrote what we were called for."""
-    frame = sys._getframe(1)  # noqa: SLF001 (the documented way to one's caller, of low cost)
+    frame = inspect.currentframe()
+    assert frame is not None, "CPython has frames"
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         frame = frame.f_back
     return Source(frame.f_code.co_filename, frame.f_lineno)

@@ -82,9 +82,7 @@ class Injected:
 
     __pydantic_config__ = _CLOSED
 
-    origin: Annotated[
-        Literal["context", "resource", "connection", "session"], Field(alias="from")
-    ]
+    origin: Annotated[Literal["context", "resource", "connection", "session"], Field(alias="from")]
     type: str | None = None
 
 

@@ -15,11 +15,19 @@ class Trigger:
     def __init__(self, kind: Literal["manual", "cron"], **options: Any) -> None:
         self.kind = kind
         self.options = options
-        self.name = ""
+        self.names: list[str] = []
         self.source = author()
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.names.append(name)
+
+    def __repr__(self) -> str:
+        return f"trigger {self.name!r}"
+
+    @property
+    def name(self) -> str:
+        """The attribute it is assigned to, or what it is called where none is declared."""
+        return self.names[0] if self.names else self.kind
 
 
 def manual() -> Trigger:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
@@ -92,11 +93,15 @@ class Codec:
             raise Unstorable("holds NaN or an infinity, which JSON can't hold")
         if _MASK in data:
             data = self._revealed(data, value)
+        if self.annotation is not Any:
+            self._check_readable(data)
+        return storable(data)
+
+    def _check_readable(self, data: bytes) -> None:
         try:
-            self._adapter.validate_json(storable(data), strict=True, by_name=True)
+            self._adapter.validate_json(data, strict=True, by_name=True)
         except ValidationError as error:
             raise Unstorable(f"is no {show(self.annotation)}: {told(error)}") from None
-        return data
 
     def _dumped(self, value: Any) -> bytes:
         try:
@@ -104,24 +109,25 @@ class Codec:
                 return to_json(value, by_alias=False, inf_nan_mode="constants")
             return self._adapter.dump_json(value, by_alias=False, warnings="error")
         except (PydanticSerializationError, ValueError) as error:
-            raise Unstorable(f"is no {show(self.annotation)}: {_mismatch(error)}") from None
+            raise Unstorable(_mismatch(show(self.annotation), str(error))) from None
 
     def _leaves(self, value: Any) -> Iterator[Any]:
         return _leaves(self._adapter.dump_python(value, by_alias=False))
 
     def _revealed(self, data: bytes, value: Any) -> bytes:
         """Pydantic's JSON writes secrets as asterisks; the database gets the secret itself."""
-        if not any(isinstance(leaf, _SECRETS) for leaf in self._leaves(value)):
+        secrets: list[Any] = [leaf for leaf in self._leaves(value) if isinstance(leaf, _SECRETS)]
+        if not secrets:
             return data  # asterisks of its own
-        if not self.secret:
-            raise Unstorable(
-                "holds a secret, which its annotation doesn't say: annotate it as SecretStr"
-            )
+        if not self.secret or any(isinstance(leaf, Secret) for leaf in secrets):
+            raise Unstorable("holds a secret that its annotation doesn't tell: write SecretStr")
         try:
             shape = self._adapter.dump_python(value, by_alias=False)
             return orjson.dumps(_reveal(orjson.loads(data), shape))
         except (ValueError, TypeError, AttributeError):
-            raise Unstorable("holds a secret in a form that can't be stored: use SecretStr") from None
+            raise Unstorable(
+                "holds a secret in a form that can't be stored: use SecretStr"
+            ) from None
 
     def load(self, value: Any) -> Any:
         """The typed value of a JSON value. Raises `Unreadable` with a sentence."""
@@ -156,7 +162,7 @@ def told(error: ValidationError) -> str:
 
 
 def _message(detail: Mapping[str, Any]) -> str:
-    return _VALUELESS.get(detail["type"], detail["msg"])
+    return _VALUELESS.get(detail["type"]) or str(detail["msg"])
 
 
 _VALUELESS = {"union_tag_invalid": "Input should have one of the expected tags"}
@@ -197,9 +203,10 @@ def _holds_nul(value: Json) -> bool:
         case str():
             return "\0" in value
         case list():
-            return any(map(_holds_nul, cast("list[Any]", value)))
+            return any(map(_holds_nul, cast("list[object]", value)))
         case dict():
-            return any(_holds_nul(k) or _holds_nul(v) for k, v in cast("dict[str, Any]", value).items())
+            entries = cast("dict[str, object]", value).items()
+            return any(_holds_nul(part) for entry in entries for part in entry)
         case _:
             return False
 
@@ -210,10 +217,10 @@ def _leaves(value: Any) -> Iterator[Any]:
         case str() | bytes():
             yield value
         case Mapping():
-            for item in cast("Mapping[Any, Any]", value).values():
+            for item in cast("Mapping[object, object]", value).values():
                 yield from _leaves(item)
-        case Sequence() | Set():
-            for item in cast("Sequence[Any]", value):
+        case Sequence() | AbstractSet():
+            for item in cast("Collection[object]", value):
                 yield from _leaves(item)
         case _:
             yield value
@@ -229,29 +236,40 @@ def _reveal(stored: Json, value: Any) -> Json:
     match value:
         case SecretBytes():
             return value.get_secret_value().decode()
-        case SecretStr() | Secret():
-            return cast("SecretStr", value).get_secret_value()
+        case SecretStr():
+            return value.get_secret_value()
         case Mapping():
-            pairs = zip(stored.items(), cast("Mapping[Any, Any]", value).values(), strict=True)
+            values = cast("Mapping[object, object]", value).values()
+            pairs = zip(stored.items(), values, strict=True)
             return {key: _reveal(item, v) for (key, item), v in pairs}
-        case Set():
-            return [_reveal(None, v) for v in cast("Set[Any]", value)]
         case list() | tuple():
-            return [_reveal(s, v) for s, v in zip(stored, cast("list[Any]", value), strict=True)]
+            pairs = zip(stored, cast("Sequence[object]", value), strict=True)
+            return [_reveal(item, v) for item, v in pairs]
+        case AbstractSet() if any(isinstance(leaf, _SECRETS) for leaf in _leaves(value)):
+            # A set has no order by which to find the places of anything but secrets alone.
+            return [_alone(item) for item in cast("AbstractSet[object]", value)]
         case _:
             return stored
+
+
+def _alone(value: Any) -> Json:
+    if not isinstance(value, SecretStr | SecretBytes):
+        raise TypeError("a set with secrets and others in it")
+    return _reveal(None, value)
 
 
 _EXPECTED = re.compile(r"Expected `([^`]*)`[^\n]*?\[(?:field_name='(\w+)', )?input_value=")
 
 
-def _mismatch(error: Exception) -> str:
+def _mismatch(kind: str, message: str) -> str:
     """Why pydantic couldn't dump a value, without the value."""
     found = [
-        f"{field}: expected {kind}" if field else f"expected {kind}"
-        for kind, field in _EXPECTED.findall(str(error))
+        f"{field}: expected {expected}" if field else f"expected {expected}"
+        for expected, field in _EXPECTED.findall(message)
     ]
-    return "; ".join(found) or _first_line(error)
+    if found:
+        return f"is no {kind}: {'; '.join(found)}"
+    return f"can't be stored as JSON: {message.splitlines()[0]}"
 
 
 class MissingPath(LookupError):
@@ -261,12 +279,17 @@ class MissingPath(LookupError):
 def resolve(value: Json, path: Path) -> Json:
     """What a path leads to in a JSON value. Raises `MissingPath` naming the first missing part."""
     for place, segment in enumerate(path):
-        try:
-            value = value[segment]
-        except (KeyError, IndexError, TypeError):
+        if not _has(value, segment):
             missing = ".".join(map(str, path[: place + 1]))
-            raise MissingPath(f"{missing} is not in the stored value") from None
+            raise MissingPath(f"{missing} is not in the stored value")
+        value = value[segment]
     return value
+
+
+def _has(value: Json, segment: str | int) -> bool:
+    if isinstance(segment, str):
+        return isinstance(value, dict) and segment in value
+    return isinstance(value, list) and 0 <= segment < len(cast("list[object]", value))
 
 
 def _first_line(error: Exception) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, is_dataclass
+from typing import Any, cast
 
+from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from squid_mesh.definition.actions import name_of
-from squid_mesh.definition.annotations import NoSuchPath, accepts_none, follow, show
-from squid_mesh.definition.flow import End, Way
+from squid_mesh.definition.annotations import accepts_none, show
+from squid_mesh.definition.flow import ClosedFlow, End, Way
 from squid_mesh.definition.handed import Decision, StepContext, StepFailure
+from squid_mesh.definition.navigation import NoSuchPath, follow
 from squid_mesh.definition.nodes import Approval, Node, Unbound
 from squid_mesh.definition.payload import Payload
-from squid_mesh.definition.reference import Broken, Ref
+from squid_mesh.definition.reference import Broken, Ref, Target, problem_of, target_of
 from squid_mesh.definition.spec import (
     Constant,
     DictOf,
@@ -33,9 +35,9 @@ from squid_mesh.errors import Problem
 class Unwirable(Exception):
     """A value that can't be a wire, with the sentence that says why (and where, if elsewhere)."""
 
-    def __init__(self, message: str | Problem) -> None:
-        self.message = message
-        super().__init__(str(message))
+    def __init__(self, problem: str | Problem) -> None:
+        self.problem = problem if isinstance(problem, Problem) else Problem(problem)
+        super().__init__(str(self.problem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,61 +51,95 @@ class Scope:
     def wire(self, value: Any, target: Codec) -> Wire:
         """A wire to a parameter of this type. Raises `Unwirable`."""
         if isinstance(value, Inject):
-            return Injected(value.origin, None if value.type is None else name_of(value.type))
+            return _injected(value)
         if (why := target.check()) is not None:
             raise Unwirable(f"{why}: wire resource(…), context, connection() or session(…) to it")
         wire = self.stored(value)
-        self._fits(wire, value, target)
+        _check_fit(wire, value, target)
         return wire
 
     def stored(self, value: Any) -> Wire:
         """A wire to something that is stored, or a constant. Raises `Unwirable`."""
         match value:
             case Broken():
-                raise Unwirable(value._mesh_problem)
+                raise Unwirable(problem_of(value))
             case Ref():
-                return self._reference(value)
-            case list() | tuple() if not hasattr(value, "_fields"):
-                return _list([self.stored(item) for item in value])
+                return self._reference(target_of(value))
+            case list() | tuple() if not _is_named(value):
+                return _list(map(self.stored, cast("list[Any]", value)))
+            case set() | frozenset():  # in an order of their own, or each process has another
+                return _list(sorted(map(self.stored, cast("set[Any]", value)), key=_text))
             case dict():
-                return _dict({_key(key): self.stored(item) for key, item in value.items()})
+                items = cast("dict[object, object]", value).items()
+                return _dict({_key(key): self.stored(item) for key, item in items})
             case _:
                 return _constant(value)
 
-    def _fits(self, wire: Wire, value: Any, target: Codec) -> None:
-        if isinstance(wire, Constant):
-            try:
-                target.load(wire.value)
-            except Unreadable as error:
-                raise Unwirable(f"the constant {value!r} {error}") from None
-        elif isinstance(wire, Reference) and wire.optional and not accepts_none(target.annotation):
-            raise Unwirable(
-                f"optional(…) may be None, but the parameter is {show(target.annotation)}: "
-                f"annotate it {show(target.annotation)} | None"
-            )
-
-    def _reference(self, ref: Ref) -> Reference:
-        origin, path = ref._mesh_origin, ref._mesh_path
-        if origin is Origin.PAYLOAD:
-            return Reference(origin, None, self._payload_path(ref), ref._mesh_optional)
-        node = ref._mesh_node
+    def _reference(self, target: Target) -> Reference:
+        if target.origin is Origin.PAYLOAD:
+            return Reference(target.origin, None, self._payload_path(target), target.optional)
+        node = target.node
         if node is None or self.workflow not in node.owners:
-            raise Unwirable(f"{node!r} is no step of this workflow: a run reads only its own steps")
-        annotation = StepFailure if origin is Origin.ERROR else self._output(node)
-        return Reference(origin, node.names[0], _path(annotation, path), ref._mesh_optional)
+            raise Unwirable(_foreign(node))
+        annotation = StepFailure if target.origin is Origin.ERROR else self._output(node)
+        return Reference(target.origin, node.name, _path(annotation, target.path), target.optional)
 
     def _output(self, node: Node) -> Any:
         return Decision if isinstance(node, Approval) else self.outputs.get(node, Any)
 
-    def _payload_path(self, ref: Ref) -> Path:
-        owner = ref._mesh_owner
-        if owner is None or not issubclass(self.payload, owner):
-            name = getattr(owner, "__name__", owner)
+    def _payload_path(self, target: Target) -> Path:
+        owner = target.owner
+        name = getattr(owner, "__name__", repr(owner))
+        if not isinstance(owner, type) or not issubclass(owner, Payload):
+            raise Unwirable(f"whole(…) takes the workflow's payload class, not {name}")
+        if not issubclass(self.payload, owner) or (not target.path and owner is not self.payload):
             raise Unwirable(
                 f"reads {name}, but this workflow's payload is {self.payload.__name__}: "
                 f"write class {self.workflow.__name__}(Workflow[{name}])"
             )
-        return _path(self.payload, ref._mesh_path)
+        return _path(self.payload, target.path)
+
+
+def _foreign(node: Node | None) -> str:
+    if node is not None and node.owners:
+        return (
+            f"{node!r} is a step of {node.owners[0].__name__}: a run reads only its own steps. "
+            "Declare it here too, or pass the value in the payload"
+        )
+    return "reads a step without a name: assign the step to one in the class body, and wire that"
+
+
+def _injected(value: Inject) -> Injected:
+    if value.type is None:
+        return Injected(value.origin)
+    if not isinstance(value.type, type):
+        raise Unwirable(
+            f"{value.origin}({value.type!r}) is no type: write {value.origin}(SomeClass), "
+            "the class of the object that the mesh is given"
+        )
+    return Injected(value.origin, name_of(value.type))
+
+
+def _check_fit(wire: Wire, value: Any, target: Codec) -> None:
+    if isinstance(wire, Constant):
+        _check_constant(wire, value, target)
+    elif isinstance(wire, Reference) and wire.optional and not accepts_none(target.annotation):
+        kind = show(target.annotation)
+        raise Unwirable(
+            f"optional(…) may be None, but the parameter is {kind}: annotate it {kind} | None"
+        )
+
+
+def _check_constant(wire: Constant, value: Any, target: Codec) -> None:
+    if target.secret:
+        raise Unwirable(
+            "a secret can't be written in a definition, which is stored and shown: "
+            "take it from the payload, or wire a resource that knows it"
+        )
+    try:
+        target.load(wire.value)
+    except Unreadable as error:
+        raise Unwirable(f"the constant {value!r} {error}: pass a value of that type") from None
 
 
 def _path(annotation: Any, path: Path) -> Path:
@@ -113,7 +149,13 @@ def _path(annotation: Any, path: Path) -> Path:
         raise Unwirable(str(error)) from None
 
 
-def _list(items: list[Wire]) -> Wire:
+def _is_named(value: object) -> bool:
+    """Whether it is a NamedTuple, which is a value by itself."""
+    return hasattr(value, "_fields")
+
+
+def _list(wires: Iterable[Wire]) -> Wire:
+    items = list(wires)
     constants = [item.value for item in items if isinstance(item, Constant)]
     return Constant(constants) if len(constants) == len(items) else ListOf(tuple(items))
 
@@ -123,9 +165,13 @@ def _dict(items: dict[str, Wire]) -> Wire:
     return Constant(constants) if len(constants) == len(items) else DictOf(items)
 
 
+def _text(wire: Wire) -> bytes:
+    return to_json(wire)
+
+
 def _key(key: object) -> str:
     if not isinstance(key, str):
-        raise Unwirable(f"the key {key!r} is no text: JSON objects have text keys")
+        raise Unwirable(f"the key {key!r} is no text: write {str(key)!r}, as JSON keys are text")
     return key
 
 
@@ -133,7 +179,7 @@ def _constant(value: Any) -> Constant:
     if (advice := _misplaced(value)) is not None:
         raise Unwirable(advice)
     try:
-        constant = to_jsonable_python(value, inf_nan_mode="constants")
+        constant = to_jsonable_python(value, by_alias=False, inf_nan_mode="constants")
         storable(to_json(constant, inf_nan_mode="constants"))
     except (PydanticSerializationError, Unstorable, ValueError):
         raise Unwirable(
@@ -145,24 +191,34 @@ def _constant(value: Any) -> Constant:
 
 def _misplaced(value: Any) -> str | None:
     """Advice for things that are no values but are often written where one belongs."""
+    advice = None
     match value:
         case Node():
-            return f"{value!r} is a step: write {_name(value)}.output"
+            advice = f"{value!r} is a step: write {value.name}.output"
         case Unbound():
-            return "this step has no inputs yet: call .takes(…) on it, then wire its .output"
+            advice = "this step has no inputs yet: call .takes(…) on it, then wire its .output"
         case Inject():
-            return f"{value.origin} can't stand in a list or a dict: wire it to a parameter"
-        case End() | Way():
-            return "a transition is no value: write it in flow"
-        case type() if value is StepContext:
-            return "StepContext is a type: wire `context`"
-        case type() if issubclass(value, Payload):
-            return f"{value.__name__} is a type: wire whole({value.__name__}), or one of its fields"
+            advice = f"{value.origin} can't stand in a list or a dict: wire it to a parameter"
+        case End() | Way() | ClosedFlow():
+            advice = "a transition is no value: write it in flow"
         case type():
-            return f"{value.__name__} is a type: wire resource({value.__name__})"
+            advice = _misplaced_type(value)
+        case _ if _holds_secret(value):
+            advice = "a secret can't be written in a definition: take it from the payload"
         case _:
-            return None
+            pass
+    return advice
 
 
-def _name(node: Node) -> str:
-    return node.names[0] if node.names else "step"
+def _holds_secret(value: Any) -> bool:
+    if isinstance(value, BaseModel) or is_dataclass(value):
+        return Codec(cast("Any", type(value))).secret
+    return isinstance(value, SecretStr | SecretBytes)
+
+
+def _misplaced_type(value: type) -> str:
+    if value is StepContext:
+        return "StepContext is a type: wire `context`"
+    if issubclass(value, Payload):
+        return f"{value.__name__} is a type: wire whole({value.__name__}), or one of its fields"
+    return f"{value.__name__} is a type: wire resource({value.__name__})"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import types
+import typing
 from typing import ClassVar
 
+from squid_mesh.definition.body import WorkflowType
 from squid_mesh.definition.compile import Definition, compile_workflow
-from squid_mesh.definition.payload import Payload
-from squid_mesh.errors import Problem, WorkflowDefinitionError
+from squid_mesh.definition.payload import NoPayload, Payload
 from squid_mesh.definition.source import author
+from squid_mesh.errors import Problem, WorkflowDefinitionError
 
 
-class Workflow[T: Payload]:
+class Workflow[T: Payload](metaclass=WorkflowType):
     """Base of a declared workflow. Its body is read once, when the class statement ends.
 
     With a `flow` the steps follow its transitions. Without one they run as soon as what they are
@@ -27,10 +30,23 @@ class Workflow[T: Payload]:
     def __init_subclass__(cls, *, name: str | None = None) -> None:
         """Compile the class body."""
         super().__init_subclass__()
-        if any(hasattr(base, "__definition__") for base in cls.__mro__[1:]):
-            problem = Problem("a workflow can't be extended: write its steps out again", author())
+        source = author()
+        if cls.__bases__ != (Workflow,):
+            bases = ", ".join(base.__name__ for base in cls.__bases__)
+            problem = Problem(
+                f"{cls.__name__} extends {bases}: a workflow extends Workflow[…] alone, and its "
+                "steps stand in one class body",
+                source,
+            )
             raise WorkflowDefinitionError(cls.__name__, [problem])
-        cls.__definition__ = compile_workflow(cls, name or cls.__name__)
+        cls.__definition__ = compile_workflow(cls, name or cls.__name__, _payload(cls), source)
+
+
+def _payload(cls: type) -> object:
+    """What stands in `Workflow[…]`."""
+    (base,) = types.get_original_bases(cls)[:1]
+    (payload,) = typing.get_args(base) or (NoPayload,)
+    return payload
 
 
 def definition_of(workflow: type[Workflow[Payload]]) -> Definition:

@@ -4,8 +4,8 @@ A flow goes from step to step along the edge that the outcome takes. In a depend
 completed step is counted off by each step that waits for it. The decision is a value; the runtime
 writes it down together with the outcome that it follows from.
 
-`ready` and `ending` say from a whole history what these increments must add up to. No run is driven
-by them; tests hold those that are to them.
+`ready` and `ending` say from a whole history what these increments must add up to. They drive no
+run; tests hold to them what does.
 """
 
 from __future__ import annotations

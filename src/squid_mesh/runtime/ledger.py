@@ -53,13 +53,20 @@ class Ledger:
         self._writer = writer
         self._side = side
         self._starts: Committer[Start, datetime | None] = Committer(
-            committer, writer.start, target=lambda start: start.key or start.run_id, size=100
+            committer,
+            writer.start,
+            target=lambda start: start.key or start.run_id,
+            confirm=writer.confirm_start,
+            size=100,
         )
         self._claims: Committer[Claim, Claiming] = Committer(
             committer, writer.claim, target=lambda claim: (claim.run_id, claim.step)
         )
         self._progress: Committer[Progress, Outcome] = Committer(
-            committer, writer.advance, target=lambda record: (record.run_id, record.step)
+            committer,
+            writer.advance,
+            target=lambda record: (record.run_id, record.step),
+            confirm=writer.confirm_progress,
         )
 
     async def start(self) -> None:

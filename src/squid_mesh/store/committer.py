@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,16 @@ type Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 type Write[Record, Outcome] = Callable[
     [AsyncConnection[Any], list[Record]], Awaitable[list[Outcome | Busy]]
 ]
+type Confirm[Record, Outcome] = Callable[
+    [AsyncConnection[Any], Record, Outcome], Awaitable[Outcome]
+]
+"""The outcome of a record that was written again, as an answer was lost: was it applied before?"""
+
+BLAMES_A_RECORD = frozenset({"22", "23", "54"})
+"""SQLSTATE classes that say that some record can't be written: data, constraints, limits."""
+
+PASSES = frozenset({"08", "25", "40", "53", "55", "57"})
+"""SQLSTATE classes of trouble that passes: connections, read-only, conflicts, resources, restarts."""
 
 
 class Busy:
@@ -36,7 +46,7 @@ class Refused(Exception):
 
 
 class Lost(Exception):
-    """The connection broke in the middle of a flush: whether the record was written is unknown."""
+    """The mesh stopped before the record's outcome was known."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +54,8 @@ class _Entry[Record, Outcome]:
     record: Record
     future: asyncio.Future[Outcome]
     rounds: int = 0
+    doubtful: bool = False
+    """Whether an earlier flush of it may have been applied without an answer (law 14)."""
 
     def succeed(self, outcome: Outcome) -> None:
         if not self.future.done():
@@ -54,17 +66,19 @@ class _Entry[Record, Outcome]:
             self.future.set_exception(error)
 
     def pause(self) -> float:
-        """Seconds until a held run is tried again: 1 ms, doubling, 64 ms at most."""
+        """Seconds until it is tried again: 1 ms, doubling, a quarter of a second at most."""
         self.rounds += 1
-        return 0.001 * 2.0 ** min(self.rounds - 1, 6)
+        return 0.001 * 2.0 ** min(self.rounds - 1, 8)
 
 
 class Committer[Record, Outcome]:
     """One connection, one flush at a time.
 
     A flush holds at most one record for each `target`: two records for one row would meet in one
-    snapshot. A group that is refused for what it holds is halved until the bad record stands alone
-    (law 9); a group that met trouble of the database's own is tried again whole.
+    snapshot. Runs that somebody else holds are skipped and tried again, so one of them delays only
+    itself (law 9). A group that is refused for what it holds is halved until the record that is to
+    blame stands alone; one that met trouble which passes is tried again whole. A record whose
+    answer was lost is written again, which changes nothing if it had been applied, and `confirm`ed.
     """
 
     def __init__(
@@ -73,16 +87,19 @@ class Committer[Record, Outcome]:
         write: Write[Record, Outcome],
         *,
         target: Callable[[Record], Hashable],
+        confirm: Confirm[Record, Outcome] | None = None,
         size: int = 500,
     ) -> None:
         self._connect = connect
         self._write = write
         self._target = target
+        self._confirm = confirm
         self._size = size
         self._queue: deque[_Entry[Record, Outcome]] = deque()
         self._wake = asyncio.Event()
         self._connection: AsyncConnection[Any] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._troubled = False
         self.flushes = 0
         self.records = 0
 
@@ -96,20 +113,28 @@ class Committer[Record, Outcome]:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        for entry in self._queue:
-            entry.fail(Lost("the mesh has stopped"))
+        self._abandon(self._queue, Lost("the mesh has stopped"))
         if self._connection is not None:
             await self._connection.close()
 
     async def submit(self, record: Record) -> Outcome:
         """Have a record written; its outcome, once it is durable. Raises `Refused` or `Lost`."""
+        if self._task is None or self._task.done():
+            raise Lost("the mesh has stopped")
         entry = _Entry[Record, Outcome](record, asyncio.get_running_loop().create_future())
         self._put(entry)
         return await entry.future
 
     def _put(self, entry: _Entry[Record, Outcome]) -> None:
+        if self._task is None or self._task.done():
+            entry.fail(Lost("the mesh has stopped"))
+            return
         self._queue.append(entry)
         self._wake.set()
+
+    def _put_later(self, entry: _Entry[Record, Outcome]) -> None:
+        if not entry.future.done():
+            asyncio.get_running_loop().call_later(entry.pause(), self._put, entry)
 
     async def _run(self) -> None:
         while True:
@@ -120,11 +145,13 @@ class Committer[Record, Outcome]:
             except asyncio.CancelledError:
                 self._abandon(batch, Lost("the mesh has stopped"))
                 raise
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
                 await self._survive(batch, error)
             except Exception as error:
                 logger.exception("a flush of %d records failed", len(batch))
                 self._abandon(batch, error)
+            else:
+                self._recovered()
 
     def _take(self) -> list[_Entry[Record, Outcome]]:
         batch: list[_Entry[Record, Outcome]] = []
@@ -144,18 +171,22 @@ class Committer[Record, Outcome]:
         assert self._connection is not None
         try:
             outcomes = await self._write(self._connection, [entry.record for entry in batch])
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except psycopg.Error as error:
+            if _class(error) not in BLAMES_A_RECORD:
+                raise
             await self._blame(batch, error)
             return
         self.flushes += 1
         self.records += len(batch)
         for entry, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Busy):
-                asyncio.get_running_loop().call_later(entry.pause(), self._put, entry)
+                self._put_later(entry)
+            elif entry.doubtful and self._confirm is not None:
+                entry.succeed(await self._confirm(self._connection, entry.record, outcome))
             else:
                 entry.succeed(outcome)
 
-    async def _blame(self, batch: list[_Entry[Record, Outcome]], error: Exception) -> None:
+    async def _blame(self, batch: list[_Entry[Record, Outcome]], error: psycopg.Error) -> None:
         """Halve a refused group until the record that is to blame stands alone."""
         if len(batch) == 1:
             batch[0].fail(Refused(str(error)))
@@ -164,30 +195,49 @@ class Committer[Record, Outcome]:
         await self._flush(batch[:half])
         await self._flush(batch[half:])
 
-    async def _survive(self, batch: list[_Entry[Record, Outcome]], error: Exception) -> None:
-        """Trouble of the database's own: try the group again, or let go of it and reconnect."""
+    async def _survive(self, batch: list[_Entry[Record, Outcome]], error: psycopg.Error) -> None:
         assert self._connection is not None
-        if not self._connection.closed:
-            logger.warning("a flush met %s, it is tried again", type(error).__name__)
+        if self._connection.closed:
+            self._trouble("a committer lost its connection, it reconnects: %s", error)
             for entry in batch:
-                asyncio.get_running_loop().call_later(entry.pause(), self._put, entry)
-            return
-        self._abandon(batch, Lost(str(error)))
-        await self._reconnect(error)
+                entry.doubtful = True
+                self._put_later(entry)
+            await self._reconnect()
+        elif _class(error) in PASSES:
+            self._trouble("the database can't take a flush now, it is tried again: %s", error)
+            for entry in batch:
+                self._put_later(entry)
+        else:
+            logger.error("a flush of %d records failed: %s", len(batch), error)
+            self._abandon(batch, error)
 
-    async def _reconnect(self, error: Exception) -> None:
-        logger.warning("the connection of a committer is gone (%s), it reconnects", error)
+    async def _reconnect(self) -> None:
         delay = 0.05
         while True:
             try:
                 self._connection = await self._connect()
-            except psycopg.OperationalError:
+            except (psycopg.Error, OSError):
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
             else:
                 return
 
+    def _trouble(self, message: str, error: psycopg.Error) -> None:
+        """Say it once, not once a flush."""
+        if not self._troubled:
+            logger.warning(message, str(error).strip())
+        self._troubled = True
+
+    def _recovered(self) -> None:
+        if self._troubled:
+            logger.warning("the database takes flushes again")
+        self._troubled = False
+
     @staticmethod
-    def _abandon(batch: list[_Entry[Record, Outcome]], error: Exception) -> None:
-        for entry in batch:
+    def _abandon(entries: Iterable[_Entry[Record, Outcome]], error: Exception) -> None:
+        for entry in entries:
             entry.fail(error)
+
+
+def _class(error: psycopg.Error) -> str:
+    return (error.sqlstate or "")[:2]

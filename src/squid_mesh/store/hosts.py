@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection
 
 
 async def connection_of(host: Any) -> AsyncConnection[Any]:
@@ -13,11 +13,10 @@ async def connection_of(host: Any) -> AsyncConnection[Any]:
     Takes a psycopg `AsyncConnection` or `AsyncCursor`, or a SQLAlchemy `AsyncSession` or
     `AsyncConnection` on psycopg. Raises `TypeError` for anything else.
     """
-    driver = host.connection if isinstance(host, AsyncCursor) else host
-    if not _is_psycopg(driver):
-        driver = await _sqlalchemy_driver(driver)
-    if _is_psycopg(driver):
-        return driver
+    cursor_of = getattr(host, "connection", None)
+    for driver in (host, cursor_of, await _sqlalchemy_driver(host)):
+        if _is_psycopg(driver):
+            return driver
     raise TypeError(
         "conn= takes a psycopg AsyncConnection, or a SQLAlchemy AsyncSession or AsyncConnection "
         f"on psycopg, not {type(host).__name__}"

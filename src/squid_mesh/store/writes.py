@@ -63,6 +63,16 @@ class Writer:
             inserted: dict[UUID, datetime] = dict(await cursor.fetchall())
         return [inserted.get(start.run_id) for start in starts]
 
+    async def confirm_start(
+        self, connection: AsyncConnection[Any], start: Start, outcome: datetime | None
+    ) -> datetime | None:
+        """When a run was inserted whose first answer was lost."""
+        if outcome is not None:
+            return outcome
+        cursor = await connection.execute(self.statements["find_start"], {"run": start.run_id})
+        row = await cursor.fetchone()
+        return None if row is None else row[0]
+
     async def claim(
         self, connection: AsyncConnection[Any], claims: list[Claim]
     ) -> list[Claiming | Busy]:
@@ -115,6 +125,28 @@ class Writer:
             )
             rows = await cursor.fetchall()
         return _outcomes(records, rows)
+
+    async def confirm_progress(
+        self, connection: AsyncConnection[Any], record: Progress, outcome: Outcome
+    ) -> Outcome:
+        """The outcome of progress whose first answer was lost: refused now, it may be applied.
+
+        A join that came with it is left to the next heartbeat, which releases claims that nobody
+        works on: another driver of this process may have won it.
+        """
+        if not isinstance(outcome, Stale):
+            return outcome
+        cursor = await connection.execute(
+            self.statements["find_applied"],
+            {"run": record.run_id, "step": record.step, "next": record.next, "boot": self.boot},
+        )
+        row = await cursor.fetchone()
+        if row is None or row[:3] != (record.status, record.attempt, True):
+            return outcome
+        _, _, _, ended, has_next = row
+        if ended is not None:
+            return Ended(RunStatus(ended))
+        return Advanced(record.next if has_next else None)
 
     def _rest(self, records: list[Progress]) -> dict[str, Any]:
         return {

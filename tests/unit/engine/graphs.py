@@ -21,7 +21,6 @@ from squid_mesh.definition.spec import (
     Origin,
     PayloadSpec,
     Reference,
-    RetrySpec,
     StepKind,
     StepSpec,
     TriggerSpec,
@@ -39,11 +38,7 @@ def when(step: str, to: str, *, output: Json) -> EdgeSpec:
 
 
 def action(
-    name: str,
-    *,
-    inputs: dict[str, Wire] | None = None,
-    after: Iterable[str] = (),
-    retry: RetrySpec | None = None,
+    name: str, *, inputs: dict[str, Wire] | None = None, after: Iterable[str] = ()
 ) -> StepSpec:
     return StepSpec(
         name,
@@ -52,7 +47,6 @@ def action(
         action=ActionSpec(f"tests:{name}"),
         inputs=inputs or {},
         after=tuple(after),
-        retry=retry,
     )
 
 

@@ -1,2 +1,2 @@
 -- Locks one run, waiting for whoever holds it. What is decided next reads a snapshot taken afterwards.
-select status, error is not null as failing from {schema}.runs where id = %(run)s for no key update
+select status from {schema}.runs where id = %(run)s for no key update

@@ -1,0 +1,50 @@
+"""Cancels runs: at once when nothing of them executes, else when the last body has ended."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.rows import scalar_row
+
+from squid_mesh.engine.states import RUN_MOVES, RunStatus
+from squid_mesh.errors import InvalidTransition, RunNotFound
+from squid_mesh.store.statements import Statements
+
+_ASKED = frozenset({RunStatus.CANCELLING, RunStatus.CANCELLED})
+
+
+async def cancel(
+    connection: AsyncConnection[Any],
+    statements: Statements,
+    run_id: UUID,
+    *,
+    actor: Any,
+    comment: str | None,
+) -> RunStatus:
+    """Cancel a run in the connection's transaction; the status it has now.
+
+    The lock is one statement and the decision the next: the decision must see every claim that was
+    made before the lock was had. Raises `RunNotFound` or `InvalidTransition`.
+    """
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(statements["lock_run"], {"run": run_id})
+        found = await cursor.fetchone()
+        if found is None:
+            raise RunNotFound(run_id)
+        status = RunStatus(found)
+        if status in _ASKED:
+            return status
+        if not RUN_MOVES[status] & _ASKED:
+            raise InvalidTransition(run_id, status, RunStatus.CANCELLED)
+        await cursor.execute(
+            statements["cancel_run"],
+            {"run": run_id, "actor": _json(actor), "comment": comment},
+        )
+        return RunStatus(await cursor.fetchone())
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
