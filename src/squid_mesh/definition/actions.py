@@ -103,7 +103,7 @@ def unnameable(function: object) -> str | None:
             f"{shown} is defined inside a function: move it to the top of its module "
             "(and give a decorator functools.wraps)"
         )
-    elif inspect.ismethod(function) or isinstance(function, classmethod):
+    elif inspect.ismethod(function) or type(function) is classmethod:
         reason = f"{shown} is bound to an object: make it a function and wire a resource to it"
     elif module == "__main__":
         reason = f"{qualname} is in the script that was started: move it to a module of its own"

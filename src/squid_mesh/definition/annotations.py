@@ -11,7 +11,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, Literal, NewType, TypeAliasType, TypeVar, Union
+from typing import Annotated, Any, Literal, NewType, TypeAliasType, TypeVar, Union, cast
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
@@ -107,25 +107,32 @@ class Fields:
     """Not always there."""
 
 
+def class_of(annotation: Any) -> type[object] | None:
+    """The class of an annotation, also of one with parameters (`list` of `list[int]`)."""
+    owner = typing.get_origin(annotation) or annotation
+    return cast("type[object]", owner) if isinstance(owner, type) else None
+
+
 def fields(annotation: Any) -> Fields | None:
     """The named fields of a class that has them (its type parameters replaced), else None."""
-    owner: Any = typing.get_origin(annotation) or annotation
-    if not isinstance(owner, type):
+    owner = class_of(annotation)
+    if owner is None:
         return None
     if issubclass(owner, BaseModel):
         stored = {n: f.annotation for n, f in owner.model_fields.items() if not f.exclude}
         return Fields(stored)
     if dataclasses.is_dataclass(owner):
-        return Fields(_hints(annotation, [field.name for field in dataclasses.fields(owner)]))
+        return Fields(_hints(annotation, tuple(field.name for field in dataclasses.fields(owner))))
     if issubclass(owner, tuple) and hasattr(owner, "_fields"):
-        return Fields(_hints(annotation, list(getattr(owner, "_fields", ()))), by_index=True)
+        names: tuple[str, ...] = getattr(owner, "_fields", ())
+        return Fields(_hints(annotation, names), by_index=True)
     if typing.is_typeddict(owner):
-        types = _hints(annotation, list(typing.get_type_hints(owner)))
+        types = _hints(annotation, tuple(typing.get_type_hints(owner)))
         return Fields(types, by_key=True, absent=getattr(owner, "__optional_keys__", frozenset()))
     return None
 
 
-def _hints(annotation: Any, names: list[str]) -> dict[str, Any]:
+def _hints(annotation: Any, names: tuple[str, ...]) -> dict[str, Any]:
     owner = typing.get_origin(annotation) or annotation
     arguments = typing.get_args(annotation)
     parameters = dict(zip(getattr(owner, "__parameters__", ()), arguments, strict=False))

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import RootModel
 
-from squid_mesh.definition.annotations import Fields, fields, members, show
+from squid_mesh.definition.annotations import Fields, class_of, fields, members, show
 from squid_mesh.definition.hints import hint
 from squid_mesh.definition.reference import Attribute
 from squid_mesh.definition.spec import Path
@@ -84,8 +84,8 @@ def _astray(target: Any, named: Fields, segment: str | int) -> str:
 
 
 def _item(target: Any, segment: str | int) -> tuple[Any, Path]:
-    owner, args = typing.get_origin(target) or target, typing.get_args(target)
-    if not isinstance(owner, type) or issubclass(owner, str | bytes | bytearray):
+    owner, args = class_of(target) or type(None), typing.get_args(target)
+    if issubclass(owner, str | bytes | bytearray):
         owner = type(None)
     if issubclass(owner, Mapping):
         if isinstance(segment, str) and not isinstance(segment, Attribute):

@@ -65,7 +65,7 @@ class Scope:
                 raise Unwirable(problem_of(value))
             case Ref():
                 return self._reference(target_of(value))
-            case list() | tuple() if not _is_named(value):
+            case list() | tuple() if not hasattr(cast("object", value), "_fields"):
                 return _list(map(self.stored, cast("list[Any]", value)))
             case set() | frozenset():  # in an order of their own, or each process has another
                 return _list(sorted(map(self.stored, cast("set[Any]", value)), key=_text))
@@ -147,11 +147,6 @@ def _path(annotation: Any, path: Path) -> Path:
         return follow(annotation, path)[1]
     except NoSuchPath as error:
         raise Unwirable(str(error)) from None
-
-
-def _is_named(value: object) -> bool:
-    """Whether it is a NamedTuple, which is a value by itself."""
-    return hasattr(value, "_fields")
 
 
 def _list(wires: Iterable[Wire]) -> Wire:

@@ -17,7 +17,7 @@ from squid_mesh.engine.inputs import InvalidInput, Stored, stored_inputs
 from squid_mesh.errors import StepError
 from squid_mesh.runtime.catalog import Plan, PlannedStep
 from squid_mesh.runtime.failures import BodyFailure, from_exception, refusal
-from squid_mesh.runtime.results import Output
+from squid_mesh.runtime.results import Output, Unfit
 from squid_mesh.runtime.surroundings import Resources, context_of, injected
 from squid_mesh.runtime.threads import Threads
 from squid_mesh.store.records import Claimed
@@ -32,14 +32,23 @@ class Bodies:
 
     async def run(
         self, claimed: Claimed, plan: Plan, planned: PlannedStep, action: Action
-    ) -> Output | BodyFailure:
+    ) -> Output | BodyFailure | Unfit:
         """The outcome of one attempt. Raises only what cancels the driver itself."""
         try:
             inputs = self._inputs(claimed, plan, planned.spec, action)
-        except (InvalidInput, Unreadable, LookupError) as error:
+        except Unreadable as error:
+            if not plan.is_current:  # stored by other code: code that fits may be elsewhere
+                return Unfit(action.name, str(error))
             return refusal("invalid_input", str(error), claimed.step, claimed.attempt)
+        except (InvalidInput, LookupError) as error:
+            return refusal("invalid_input", str(error), claimed.step, claimed.attempt)
+        return await self._outcome(claimed, action, inputs, planned.operations.timeout)
+
+    async def _outcome(
+        self, claimed: Claimed, action: Action, inputs: dict[str, Any], timeout: float | None
+    ) -> Output | BodyFailure:
         try:
-            value = await self._call(action, inputs, planned.operations.timeout)
+            value = await self._call(action, inputs, timeout)
             stored = action.output.dump(value)
         except Unstorable as error:
             message = f"the output of {action.name} {error}"

@@ -43,7 +43,7 @@ async def cancel(
             statements["cancel_run"],
             {"run": run_id, "actor": _json(actor), "comment": comment},
         )
-        return RunStatus(await cursor.fetchone())
+        return RunStatus(str(await cursor.fetchone()))
 
 
 def _json(value: Any) -> str | None:

@@ -39,6 +39,13 @@ class Plan:
 
     graph: Graph
     steps: Mapping[str, PlannedStep]
+    is_current: bool
+    """Whether this process declares it: then its code fits by definition."""
+
+    def can_run(self, step: str) -> bool:
+        """Whether this process has code for the step."""
+        planned = self.steps[step]
+        return planned.spec.action is None or planned.action is not None
 
 
 class Everything:
@@ -60,12 +67,19 @@ class Catalog:
         self._load = load
         self.definitions = _by_name([definition_of(workflow) for workflow in workflows])
         self._actions = self._known_actions(actions)
-        self._plans = {d.version: self._plan(d.spec) for d in self.definitions.values()}
+        self._plans = {
+            d.version: self._plan(d.spec, is_current=True) for d in self.definitions.values()
+        }
 
     @property
     def action_names(self) -> list[str]:
         """What this process can call."""
         return sorted(self._actions)
+
+    @property
+    def versions(self) -> list[str]:
+        """The definitions that this process declares."""
+        return sorted(d.version for d in self.definitions.values())
 
     def definition(self, workflow: type[Workflow[Any]] | str) -> Definition:
         """The current definition of a workflow. Raises `UnknownWorkflow`."""
@@ -78,7 +92,7 @@ class Catalog:
         """The plan of a definition, read from the database when this code doesn't declare it."""
         if version not in self._plans:
             stored = document.from_json(await self._load(version), actions=Everything())
-            self._plans[version] = self._plan(stored)
+            self._plans[version] = self._plan(stored, is_current=False)
         return self._plans[version]
 
     def _known_actions(self, extra: Iterable[Callable[..., Any]]) -> dict[str, Action]:
@@ -90,8 +104,9 @@ class Catalog:
                     known.setdefault(former, action)
         return known
 
-    def _plan(self, spec: WorkflowSpec) -> Plan:
-        return Plan(Graph(spec), {step.name: self._planned(spec, step) for step in spec.steps})
+    def _plan(self, spec: WorkflowSpec, *, is_current: bool) -> Plan:
+        steps = {step.name: self._planned(spec, step) for step in spec.steps}
+        return Plan(Graph(spec), steps, is_current)
 
     def _planned(self, spec: WorkflowSpec, step: StepSpec) -> PlannedStep:
         current = self.definitions.get(spec.name)

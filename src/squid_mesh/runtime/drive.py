@@ -7,6 +7,8 @@ it leaves is durable by then. Nothing in this process's memory is needed to go o
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,7 +22,7 @@ from squid_mesh.runtime.failures import refusal
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.progress import Outlook, candidates, next_claim
-from squid_mesh.runtime.results import Result
+from squid_mesh.runtime.results import Result, Sleep, Unfit
 from squid_mesh.store.committer import Lost, Refused
 from squid_mesh.store.records import (
     Advanced,
@@ -37,6 +39,12 @@ from squid_mesh.store.records import (
 SLICE_STEPS = 100
 SLICE_SECONDS = 30.0
 """One job goes on inline for so long, then hands over: no run keeps a place in a queue for good."""
+
+
+HANDING_ON = (1.0, 5.0)
+"""Seconds until a step that other code must run comes back to the queue: no storm, no long wait."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,8 @@ class Driver:
         plan = await self._catalog.plan(claimed.definition)
         outlook = Outlook(plan, lambda step: self._goes_on(plan, step, slice_))
         result = await self._performer.perform(claimed, plan)
+        if isinstance(result, Unfit):
+            result = await self._put_by(claimed, result)
         slice_.steps += 1
         try:
             return await self._record(claimed, outlook, result, slice_.job)
@@ -139,10 +149,23 @@ class Driver:
             result = refusal("invalid_output", message, claimed.step, claimed.attempt)
             return await self._record(claimed, outlook, result, slice_.job)
 
+    async def _put_by(self, claimed: Claimed, unfit: Unfit) -> Result:
+        """Leave a step to a process that declares its definition, or park it when none lives."""
+        if await self._ledger.is_declared(claimed.definition):
+            return Sleep(random.uniform(*HANDING_ON))  # noqa: S311 (spreads load, guards nothing)
+        logger.warning(
+            "step %s of run %s is parked until there is code that can call it: %s",
+            claimed.step,
+            claimed.run_id,
+            unfit.reason,
+        )
+        return unfit
+
     def _goes_on(self, plan: Plan, step: str, slice_: Slice) -> bool:
         """Whether a step can run in this job: same queue, and this driver isn't done."""
         queue = plan.steps[step].operations.queue or self._queue
-        return queue == slice_.queue and not self._draining and not slice_.is_used_up
+        here = queue == slice_.queue and plan.can_run(step)
+        return here and not self._draining and not slice_.is_used_up
 
     async def _record(
         self, claimed: Claimed, outlook: Outlook, result: Result, job: int | None

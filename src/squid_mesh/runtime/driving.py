@@ -17,6 +17,11 @@ class Driving:
     def __contains__(self, key: tuple[UUID, str]) -> bool:
         return key in self._held
 
+    @property
+    def runs(self) -> list[UUID]:
+        """The runs that steps of are held."""
+        return list({run_id for run_id, _ in self._held})
+
     @contextmanager
     def of(self, run_id: UUID, *steps: str) -> Generator[None]:
         """Hold steps of a run, from before a claim is written: no sweep can come between."""

@@ -11,8 +11,7 @@ from uuid import UUID
 import psycopg
 from psycopg import AsyncConnection
 
-from squid_mesh.engine.states import StepStatus
-from squid_mesh.store.committer import Committer, Lost
+from squid_mesh.store.committer import Busy, Committer, Lost
 from squid_mesh.store.records import Claim, Claiming, Outcome, Progress, Start
 from squid_mesh.store.writes import Interrupted, Writer
 
@@ -49,8 +48,11 @@ class SideConnection:
 class Ledger:
     """The durable side of starting and driving."""
 
-    def __init__(self, writer: Writer, committer: Connect, side: SideConnection) -> None:
+    def __init__(
+        self, writer: Writer, committer: Connect, side: SideConnection, *, silence: float
+    ) -> None:
         self._writer = writer
+        self._silence = silence
         self._side = side
         self._starts: Committer[Start, datetime | None] = Committer(
             committer,
@@ -95,41 +97,68 @@ class Ledger:
 
     async def load_outputs(self, run_id: UUID) -> tuple[dict[str, Any], dict[str, Any]]:
         """All outputs and errors that a run has stored."""
-        statement = self._writer.statements["load_outputs"]
+        ((outputs, errors),) = await self._read("load_outputs", {"run": run_id})
+        return outputs or {}, errors or {}
 
-        async def load(connection: AsyncConnection[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-            cursor = await connection.execute(statement, {"run": run_id})
-            row = await cursor.fetchone()
-            assert row is not None
-            return row[0] or {}, row[1] or {}
+    async def is_declared(self, definition: str) -> bool:
+        """Whether a living process declares this definition."""
+        parameters = {"definition": definition, "silence": self._silence}
+        rows = await self._read("find_declaring_worker", parameters)
+        return bool(rows[0][0])
 
-        return await self._side.run(load)
+    # recovery
 
-    async def find_interrupted(self, *, silence: float, blocked: float) -> list[Interrupted]:
-        """Steps whose claim no living process answers for, and old ones of this very boot."""
-        parameters = {"silence": silence, "blocked": blocked, "boot": self._writer.boot}
-        statement = self._writer.statements["find_interrupted"]
-
-        async def find(connection: AsyncConnection[Any]) -> list[Interrupted]:
-            cursor = await connection.execute(statement, parameters)
-            return [Interrupted(*row) for row in await cursor.fetchall()]
-
-        return await self._side.run(find)
+    async def find_interrupted(self, driven: list[UUID], *, blocked: float) -> list[Interrupted]:
+        """Steps whose claim nobody answers for; `driven` are the runs that this boot drives."""
+        rows = await self._read(
+            "find_interrupted",
+            {
+                "silence": self._silence,
+                "blocked": blocked,
+                "boot": self._writer.boot,
+                "driven": driven,
+            },
+        )
+        return [Interrupted(*row) for row in rows]
 
     async def retry_interrupted(self, found: list[Interrupted]) -> int:
         """Make interrupted steps ready again; how many were."""
         return await self._side.run(lambda conn: self._writer.retry_interrupted(conn, found))
 
-    async def fail_interrupted(self, found: Interrupted, error: bytes) -> Outcome:
-        """Fail the run of a step that mustn't be tried again."""
-        progress = Progress(
-            run_id=found.run_id,
-            step=found.step,
-            attempt=found.attempt,
-            status=StepStatus.FAILED,
-            error=error,
-            fails=True,
-        )
+    async def end_interrupted(self, found: Interrupted, progress: Progress) -> Outcome | Busy:
+        """Write progress for the boot that held an interrupted step."""
+
+        async def write(connection: AsyncConnection[Any]) -> Outcome | Busy:
+            (outcome,) = await self._writer.advance_for(
+                connection, [progress], claim=found.claim, ended_as="interrupted"
+            )
+            return outcome
+
+        return await self._side.run(write)
+
+    async def fail_interrupted(self, found: Interrupted, progress: Progress) -> Outcome:
+        """Fail a run, with other steps under way, for the boot that held an interrupted step."""
         return await self._side.run(
             lambda conn: self._writer.fail(conn, progress, claim=found.claim, status="interrupted")
         )
+
+    async def requeue_overdue(self, overdue: float) -> int:
+        """Give a new job to steps that are due and have none; how many there were."""
+        return await self._side.run(
+            lambda conn: self._writer.requeue_overdue(conn, overdue=overdue, silence=self._silence)
+        )
+
+    async def find_parked(self) -> list[tuple[str, str]]:
+        """Which steps of which definitions wait for code."""
+        return [(definition, step) for definition, step in await self._read("find_parked", {})]
+
+    async def release_parked(self, steps: list[tuple[str, str]]) -> int:
+        """Make parked steps ready; how many there were."""
+        return await self._side.run(lambda conn: self._writer.release_parked(conn, steps))
+
+    async def _read(self, statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        async def read(connection: AsyncConnection[Any]) -> list[tuple[Any, ...]]:
+            cursor = await connection.execute(self._writer.statements[statement], parameters)
+            return await cursor.fetchall()
+
+        return await self._side.run(read)

@@ -12,14 +12,10 @@ from squid_mesh.engine.inputs import Stored, read
 from squid_mesh.runtime.bodies import Bodies
 from squid_mesh.runtime.catalog import Plan, PlannedStep
 from squid_mesh.runtime.failures import BodyFailure, refusal
-from squid_mesh.runtime.results import NO_OUTPUT, Hold, Result, Sleep
+from squid_mesh.runtime.results import NO_OUTPUT, Hold, Result, Sleep, Unfit
 from squid_mesh.store.records import Claimed
 
-logger = logging.getLogger(__name__)
 step_logger = logging.getLogger("squid_mesh.step")
-
-PARKED_SECONDS = 30.0
-"""How long a step that no loaded code fits sleeps before it is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +39,10 @@ class Performer:
                 return Hold()
 
     async def _call(self, claimed: Claimed, plan: Plan, planned: PlannedStep) -> Result:
-        if planned.action is not None:
-            return await self.bodies.run(claimed, plan, planned, planned.action)
-        logger.warning(
-            "step %s of run %s waits for code that can call it: %s",
-            claimed.step,
-            claimed.run_id,
-            "; ".join(planned.misfits),
-        )
-        return Sleep(PARKED_SECONDS)
+        assert planned.spec.action is not None, "an action has a function"
+        if planned.action is None:
+            return Unfit(planned.spec.action.name, "; ".join(planned.misfits))
+        return await self.bodies.run(claimed, plan, planned, planned.action)
 
 
 def _log(claimed: Claimed, planned: PlannedStep) -> None:

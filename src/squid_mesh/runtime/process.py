@@ -66,7 +66,12 @@ class Process:
         settings = self._settings
         self._boot: int = await self._side.run(self._begin_boot)
         writer = Writer(self._statements, settings.queueing, self._boot)
-        self.ledger = Ledger(writer, lambda: connect_committer(settings.dsn), self._side)
+        self.ledger = Ledger(
+            writer,
+            lambda: connect_committer(settings.dsn),
+            self._side,
+            silence=settings.lease,
+        )
         self.driver = Driver(
             self._catalog,
             self._performer,
@@ -78,7 +83,6 @@ class Process:
             self._catalog,
             self.ledger,
             self.driver.driving,
-            silence=settings.lease,
             blocked=settings.blocked,
             ended=self.waiters.tell,
         )
@@ -111,6 +115,7 @@ class Process:
                 "node": socket.gethostname(),
                 "pid": os.getpid(),
                 "queues": list(self._settings.queues),
+                "definitions": self._catalog.versions,
                 "actions": self._catalog.action_names,
             },
         )

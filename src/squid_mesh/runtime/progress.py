@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from squid_mesh.definition.spec import Exit
+from squid_mesh.definition.spec import Exit, RetrySpec
 from squid_mesh.engine.planner import (
     CountDown,
     EndReached,
@@ -21,7 +21,7 @@ from squid_mesh.engine.retry import RetryIn
 from squid_mesh.engine.states import StepStatus
 from squid_mesh.runtime.catalog import Plan
 from squid_mesh.runtime.failures import BodyFailure
-from squid_mesh.runtime.results import Hold, Output, Result, Sleep
+from squid_mesh.runtime.results import Hold, Output, Result, Sleep, Unfit
 from squid_mesh.store.records import Claimed, Progress
 
 
@@ -46,22 +46,31 @@ class Outlook:
                 return replace(base, status=StepStatus.SCHEDULED, delay=delay)
             case Hold():
                 return replace(base, status=StepStatus.PAUSED)
+            case Unfit(action):
+                return replace(base, status=StepStatus.PENDING, needs=action)
             case Output(stored, value):
                 following = follow(self.plan.graph, claimed.step, Exit.OK, value)
                 return self._followed(replace(base, output=stored), following)
             case BodyFailure():
-                return self._after_failure(base, result)
+                policy = self.plan.steps[claimed.step].operations.retry
+                return self._after_failure(base, result, policy)
             case _:
                 assert_never(result)
 
-    def _after_failure(self, base: Progress, failure: BodyFailure) -> Progress:
+    def given_up(self, base: Progress, failure: BodyFailure) -> Progress:
+        """What is to be written for an attempt that mustn't be followed by another."""
+        return self._after_failure(base, failure, policy=None)
+
+    def _after_failure(
+        self, base: Progress, failure: BodyFailure, policy: RetrySpec | None
+    ) -> Progress:
         base = replace(base, status=StepStatus.FAILED, error=failure.stored)
         following = after_failure(
             self.plan.graph,
             base.step,
             base.attempt,
             failure.failed,
-            policy=self.plan.steps[base.step].operations.retry,
+            policy=policy,
             jitter=random.random(),  # noqa: S311 (spreads load, guards nothing)
         )
         match following:

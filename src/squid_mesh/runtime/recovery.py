@@ -1,4 +1,8 @@
-"""Takes over what died: steps of processes that are gone get a new attempt. Needs no leader."""
+"""Takes over what died and finds what got lost. Needs no leader: any number of processes may sweep.
+
+By law 4 every live run has a live step, so three sweeps see everything that could be stuck: bodies
+without a living process, steps that are due without a job, and parked steps that this code fits.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,26 @@ import logging
 from collections.abc import Callable
 from uuid import UUID
 
-from squid_mesh.engine.states import RunStatus
+from squid_mesh.engine.states import RunStatus, StepStatus
 from squid_mesh.runtime.catalog import Catalog
 from squid_mesh.runtime.driving import Driving
 from squid_mesh.runtime.failures import refusal
 from squid_mesh.runtime.ledger import Ledger
-from squid_mesh.store.records import Ended
+from squid_mesh.runtime.progress import Outlook
+from squid_mesh.store.records import Ended, Progress
 from squid_mesh.store.writes import Interrupted
 
 logger = logging.getLogger(__name__)
 
+MOST_INTERRUPTIONS = 10
+"""A step that was interrupted so often is likely what kills its workers: it is given up."""
+
+OVERDUE_SECONDS = 5.0
+"""How long a step may be due before its job is looked for."""
+
 
 class Recovery:
-    """One sweep after the other; any number of processes may sweep at once."""
+    """The sweeps of one process."""
 
     def __init__(
         self,
@@ -26,41 +37,71 @@ class Recovery:
         ledger: Ledger,
         driving: Driving,
         *,
-        silence: float,
         blocked: float,
         ended: Callable[[UUID, RunStatus], None],
     ) -> None:
         self._catalog = catalog
         self._ledger = ledger
         self._driving = driving
-        self._silence = silence
         self._blocked = blocked
         self._ended = ended
 
-    async def sweep(self) -> int:
-        """Recover the steps that were interrupted; how many there were."""
-        found = await self._ledger.find_interrupted(silence=self._silence, blocked=self._blocked)
+    async def sweep(self) -> None:
+        """Look for everything once."""
+        await self.take_over()
+        await self.requeue()
+        await self.release()
+
+    async def take_over(self) -> None:
+        """Try interrupted steps again, or end them as their policy says."""
+        found = await self._ledger.find_interrupted(self._driving.runs, blocked=self._blocked)
         lost = [i for i in found if (i.run_id, i.step) not in self._driving]
         again = [i for i in lost if await self._policy(i) == "retry"]
         if again:
             count = await self._ledger.retry_interrupted(again)
             logger.warning("%d interrupted steps are tried again", count)
         for interrupted in lost:
-            if await self._policy(interrupted) == "fail":
-                await self._fail(interrupted)
-        return len(lost)
+            if interrupted not in again:
+                await self._end(interrupted, await self._policy(interrupted))
+
+    async def requeue(self) -> None:
+        """Give steps that are due and have no job a new one."""
+        if count := await self._ledger.requeue_overdue(OVERDUE_SECONDS):
+            logger.warning("%d steps were due without a job and have a new one", count)
+
+    async def release(self) -> None:
+        """Make parked steps ready that code of this process can call."""
+        parked = await self._ledger.find_parked()
+        fits = [(d, step) for d, step in parked if (await self._catalog.plan(d)).can_run(step)]
+        if fits and (count := await self._ledger.release_parked(fits)):
+            logger.info("%d parked steps go on: this process has code for them", count)
 
     async def _policy(self, interrupted: Interrupted) -> str:
         plan = await self._catalog.plan(interrupted.definition)
-        return plan.steps[interrupted.step].operations.on_interrupt
+        policy = plan.steps[interrupted.step].operations.on_interrupt
+        too_often = interrupted.before + 1 >= MOST_INTERRUPTIONS
+        return "fail" if policy == "retry" and too_often else policy
 
-    async def _fail(self, interrupted: Interrupted) -> None:
+    async def _end(self, interrupted: Interrupted, policy: str) -> None:
+        """Pause an interrupted step, or send it over its error route, or fail its run."""
+        plan = await self._catalog.plan(interrupted.definition)
         failure = refusal(
             "interrupted",
-            "its worker died in the middle of it, and it may not be tried again",
+            f"its worker died in the middle of it, for the {interrupted.before + 1}. time",
             interrupted.step,
             interrupted.attempt,
         )
-        outcome = await self._ledger.fail_interrupted(interrupted, failure.stored)
+        base = Progress(
+            run_id=interrupted.run_id,
+            step=interrupted.step,
+            attempt=interrupted.attempt,
+            status=StepStatus.PAUSED,
+            error=failure.stored,
+        )
+        outlook = Outlook(plan, lambda _: False)
+        progress = base if policy == "pause" else outlook.given_up(base, failure)
+        by_itself = plan.graph.spec.flow or not progress.fails
+        write = self._ledger.end_interrupted if by_itself else self._ledger.fail_interrupted
+        outcome = await write(interrupted, progress)
         if isinstance(outcome, Ended):
             self._ended(interrupted.run_id, outcome.status)

@@ -28,7 +28,15 @@ class Hold:
     """The step waits for a person."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """No code of this process fits the step: somebody else's may."""
+
+    action: str
+    reason: str
+
+
 NO_OUTPUT = Output(None, None)
 """What built-in steps leave."""
 
-type Result = Output | BodyFailure | Sleep | Hold
+type Result = Output | BodyFailure | Sleep | Hold | Unfit

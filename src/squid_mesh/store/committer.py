@@ -31,7 +31,7 @@ BLAMES_A_RECORD = frozenset({"22", "23", "54"})
 """SQLSTATE classes that say that some record can't be written: data, constraints, limits."""
 
 PASSES = frozenset({"08", "25", "40", "53", "55", "57"})
-"""SQLSTATE classes of trouble that passes: connections, read-only, conflicts, resources, restarts."""
+"""SQLSTATE classes of what passes: connections, read-only, conflicts, resources, restarts."""
 
 
 class Busy:

@@ -83,7 +83,8 @@ class Progress:
     `status` is what the step becomes. With `next` a flow goes on: claimed by this driver when
     `inline`, else handed over to a job in `queue`. With `joins` the steps that wait for this one
     count it off; a driver with `inline` takes the only one of them itself. `ends` says that this
-    way through the graph is at its end, `fails` that the run fails with `error`.
+    way through the graph is at its end, `fails` that the run fails with `error`. `needs` names the
+    action of a step that is parked until a process has code that can call it.
     """
 
     run_id: UUID
@@ -99,6 +100,7 @@ class Progress:
     joins: tuple[str, ...] = ()
     ends: bool = False
     fails: bool = False
+    needs: str | None = None
     job: int | None = None
 
     @property

@@ -102,7 +102,31 @@ class Writer:
         self, connection: AsyncConnection[Any], records: list[Progress]
     ) -> list[Outcome | Busy]:
         """Write progress; the lean statement when every record fits it."""
-        parameters: dict[str, Any] = {
+        if not all(record.is_chain for record in records):
+            return await self.advance_for(connection, records, claim=self.boot, ended_as="failed")
+        cursor = await connection.execute(
+            self.statements["advance_chain"], self._chain(records, self.boot), prepare=True
+        )
+        rows = [(kind, number, None, ords) for kind, number, ords in await cursor.fetchall()]
+        return _outcomes(records, rows)
+
+    async def advance_for(
+        self,
+        connection: AsyncConnection[Any],
+        records: list[Progress],
+        *,
+        claim: int,
+        ended_as: str,
+    ) -> list[Outcome | Busy]:
+        """Write any progress of the boot that holds the claims, which recovery may speak for."""
+        parameters = self._chain(records, claim) | self._rest(records)
+        cursor = await connection.execute(
+            self.statements["advance_steps"], parameters | {"ended_as": ended_as}, prepare=True
+        )
+        return _outcomes(records, await cursor.fetchall())
+
+    def _chain(self, records: list[Progress], claim: int) -> dict[str, Any]:
+        return {
             "ord": Ints(range(len(records))),
             "run": Uuids([r.run_id for r in records]),
             "step": Texts([r.step for r in records]),
@@ -112,19 +136,8 @@ class Writer:
             "queue": Texts([r.queue for r in records]),
             "job": Bigints([r.job for r in records]),
             "n": len(records),
-            "boot": self.boot,
+            "boot": claim,
         }
-        if all(record.is_chain for record in records):
-            cursor = await connection.execute(
-                self.statements["advance_chain"], parameters, prepare=True
-            )
-            rows = [(kind, number, None, ords) for kind, number, ords in await cursor.fetchall()]
-        else:
-            cursor = await connection.execute(
-                self.statements["advance_steps"], parameters | self._rest(records), prepare=True
-            )
-            rows = await cursor.fetchall()
-        return _outcomes(records, rows)
 
     async def confirm_progress(
         self, connection: AsyncConnection[Any], record: Progress, outcome: Outcome
@@ -157,6 +170,7 @@ class Writer:
             "joins": Texts([_joins(r.joins) for r in records]),
             "ends": Bools([r.ends for r in records]),
             "fails": Bools([r.fails for r in records]),
+            "needs": Texts([r.needs for r in records]),
             "continuation": CONTINUATION,
             **self._jobs(),
         }
@@ -216,6 +230,31 @@ class Writer:
         )
         return len(await cursor.fetchall())
 
+    async def requeue_overdue(
+        self, connection: AsyncConnection[Any], *, overdue: float, silence: float
+    ) -> int:
+        """Give a new job to steps that are due and have none; how many there were."""
+        cursor = await connection.execute(
+            self.statements["requeue_overdue"],
+            {"overdue": overdue, "silence": silence, "recovery": RECOVERY, **self._jobs()},
+        )
+        return len(await cursor.fetchall())
+
+    async def release_parked(
+        self, connection: AsyncConnection[Any], steps: Sequence[tuple[str, str]]
+    ) -> int:
+        """Make parked steps ready, given as (definition, step); how many there were."""
+        cursor = await connection.execute(
+            self.statements["release_parked"],
+            {
+                "definition": Texts([definition for definition, _ in steps]),
+                "step": Texts([step for _, step in steps]),
+                "recovery": RECOVERY,
+                **self._jobs(),
+            },
+        )
+        return len(await cursor.fetchall())
+
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
@@ -226,6 +265,8 @@ class Interrupted:
     attempt: int
     claim: int
     definition: str
+    before: int
+    """How often it was interrupted before."""
 
 
 def start_parameters(

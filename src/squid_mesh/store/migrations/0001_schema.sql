@@ -25,6 +25,7 @@ create table {schema}.workers (
   node text not null,
   pid integer not null,
   queues text[] not null default '{}',
+  definitions text[] not null default '{}',
   actions text[] not null default '{}',
   started_at timestamptz not null default pg_catalog.now(),
   alive_at timestamptz not null default pg_catalog.now(),
@@ -103,11 +104,14 @@ create table {schema}.steps (
   constraint running_is_claimed check (status <> 'running'
     or (claim is not null and attempt > 0 and started_at is not null and open_dependencies = 0)),
   constraint waiting_has_dependencies check ((status = 'waiting') <= (open_dependencies > 0)),
-  constraint due_is_dated check (status not in ('pending', 'scheduled') or due_at is not null),
+  constraint ready_is_dated_or_parked check (status not in ('pending', 'scheduled')
+    or (due_at is null) = (needs is not null)),
   constraint ended_is_dated check (status not in ('completed', 'failed') or finished_at is not null)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 
 create index steps_due on {schema}.steps (due_at) where due_at is not null;
+-- Parked steps: ready, but no worker had code that could call them.
+create index steps_parked on {schema}.steps (needs) where needs is not null;
 
 -- Attempts that ended otherwise than completed. Never updated. A step's last attempt is its own row.
 create table {schema}.attempts (
@@ -127,7 +131,8 @@ create view {schema}.step_attempts as
   union all
   select run_id, step, attempt, case status when 'completed' then 'completed' else 'running' end,
          null, claim, started_at, case status when 'completed' then finished_at end
-  from {schema}.steps where status in ('running', 'paused', 'completed');
+  from {schema}.steps
+  where status in ('running', 'completed') or status = 'paused' and error is null;
 
 -- Manual decisions and what recovery did. Never updated.
 create table {schema}.audit_events (

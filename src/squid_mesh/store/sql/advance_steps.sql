@@ -1,5 +1,6 @@
 -- The full flush: completions, failures with an error route, retries, sleeps, pauses, hand-overs and
--- joins. Same locks and guards as advance_chain, which is its common case.
+-- joins. Same locks and guards as advance_chain, which is its common case. `boot` is the claim's: recovery
+-- speaks for a boot that died. A pending step is parked: it waits, without a job, for code that can call it.
 -- A target row is written once, after everything that the group does to it was added up (two siblings
 -- in one flush take two off the join's counter). No relation of the statement is joined to another:
 -- columns travel along in returning.
@@ -7,8 +8,9 @@ with locked as materialized (
   select t.*, r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
          {schema}.now() as at
   from (select * from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(status)b, %(output)b, %(error)b,
-                             %(delay)b, %(next)b, %(queue)b, %(inline)b, %(joins)b, %(ends)b, %(fails)b, %(job)b)
-          as t(ord, run_id, step, attempt, status, output, error, delay, next, queue, inline, joins, ends, fails, job)
+                             %(delay)b, %(next)b, %(queue)b, %(inline)b, %(joins)b, %(ends)b, %(fails)b, %(needs)b, %(job)b)
+          as t(ord, run_id, step, attempt, status, output, error, delay, next, queue, inline, joins, ends,
+               fails, needs, job)
         limit %(n)s::int) t,
     lateral (select * from {schema}.runs where id = t.run_id for no key update skip locked) r
 ),
@@ -16,8 +18,10 @@ done as materialized (
   update {schema}.steps s set
     status = case when l.going or l.status in ('completed', 'failed') then l.status
                   when l.error is not null then 'failed' else 'cancelled' end,
-    attempt = case when l.going and l.status = 'scheduled' and l.error is null then s.attempt - 1 else s.attempt end,
-    claim = case when l.going and l.status in ('scheduled', 'paused') then null else s.claim end,
+    attempt = case when l.going and l.error is null and l.status in ('scheduled', 'pending')
+                   then s.attempt - 1 else s.attempt end,
+    claim = case when l.going and l.status in ('scheduled', 'paused', 'pending') then null else s.claim end,
+    needs = case when l.going then l.needs end,
     output = l.output::json,
     error = l.error::json,
     due_at = case when l.going and l.status = 'scheduled' then l.at + make_interval(secs => l.delay) end,
@@ -25,7 +29,7 @@ done as materialized (
                   then json_build_object('until', l.at + make_interval(secs => l.delay)) else s.resume end,
     job_id = case when l.going and l.status = 'scheduled'
                   then nextval(pg_get_serial_sequence('{oban}.oban_jobs', 'id')) else s.job_id end,
-    finished_at = case when l.going and l.status in ('scheduled', 'paused') then null else l.at end
+    finished_at = case when l.going and l.status in ('scheduled', 'paused', 'pending') then null else l.at end
   from locked l
   where s.run_id = l.run_id and s.step = l.step
     and s.status = 'running' and s.attempt = l.attempt and s.claim = %(boot)s::bigint
@@ -77,7 +81,8 @@ counted as (
            sum(paused)::int as paused, sum(ends)::int as ends, bool_or(fails) as fails,
            (array_agg(error) filter (where fails))[1] as error, min(ord) as ord, max(job) as job, min(at) as at
     from (
-      select run_id, -1 as running, (status = 'scheduled' and error is null)::int as queued,
+      select run_id, -1 as running,
+             (status = 'pending' or status = 'scheduled' and error is null)::int as queued,
              (status = 'scheduled' and error is not null)::int as retrying, (status = 'paused')::int as paused,
              (ends or not going)::int as ends, fails and going as fails, error, ord, job, at
       from done
@@ -95,9 +100,13 @@ counted as (
 ),
 logged as (
   insert into {schema}.attempts (run_id, step, number, status, error, claim, started_at, finished_at)
-  select run_id, step, attempt, case when error is null then 'cancelled' else 'failed' end, error,
+  select run_id, step, attempt, case when error is null then 'cancelled' else %(ended_as)s::text end, error,
          %(boot)s::bigint, started_at, at
   from done where error is not null or status = 'cancelled'
+),
+noted as (
+  insert into {schema}.audit_events (run_id, step, type, at)
+  select run_id, step, 'interrupted', at from done where %(ended_as)s::text = 'interrupted'
 ),
 jobs as (
   insert into {oban}.oban_jobs (id, state, queue, worker, args, priority, max_attempts, scheduled_at)

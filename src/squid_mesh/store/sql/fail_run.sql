@@ -11,8 +11,12 @@ logged as (
   insert into {schema}.attempts (run_id, step, number, status, error, claim, started_at, finished_at)
   select run_id, step, attempt, %(status)s::text, error, claim, started_at, finished_at from failed
 ),
+noted as (
+  insert into {schema}.audit_events (run_id, step, type, at)
+  select run_id, step, 'interrupted', finished_at from failed where %(status)s::text = 'interrupted'
+),
 stopped as (
-  update {schema}.steps s set status = 'cancelled', due_at = null, finished_at = f.finished_at
+  update {schema}.steps s set status = 'cancelled', due_at = null, needs = null, finished_at = f.finished_at
   from failed f
   where s.run_id = f.run_id and s.status in ('waiting', 'pending', 'scheduled', 'paused')
   returning s.job_id

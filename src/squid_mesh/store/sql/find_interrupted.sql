@@ -1,10 +1,14 @@
--- Steps whose body died with its process: claimed by a boot that is gone or silent. With them come
--- older steps of the asking boot itself, which knows the ones it really drives.
--- Reads runs with a body under way, through runs_busy, and nothing of those that sleep or wait. Locks nothing.
-select s.run_id, s.step, s.attempt, s.claim, r.definition
+-- Steps whose body died with its process: claimed by a boot that is gone or silent, or claimed by the
+-- asking boot for a run that it isn't driving (the answer to a commit got lost). With each comes how
+-- often it was interrupted before.
+-- Reads runs with a body under way, through runs_busy, and nothing of those that sleep or wait. Locks
+-- nothing. Real time: a test that moves the clock must not make the living look dead.
+select s.run_id, s.step, s.attempt, s.claim, r.definition,
+       (select count(*)::int from {schema}.attempts a
+        where a.run_id = s.run_id and a.step = s.step and a.status = 'interrupted') as before
 from {schema}.runs r join {schema}.steps s on s.run_id = r.id and s.status = 'running'
 where r.running > 0 and (
-  s.claim = %(boot)s and s.started_at < {schema}.now() - make_interval(secs => %(silence)s)
+  s.claim = %(boot)s and not s.run_id = any(%(driven)s)
   or not exists (
     select from {schema}.workers w
     where w.boot = s.claim
