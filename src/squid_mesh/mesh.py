@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime, timedelta
-from typing import Any, Self
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any, Literal, Self, overload
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -21,20 +21,20 @@ from squid_mesh.definition.workflow import Workflow
 from squid_mesh.dispatch import oban as dispatch
 from squid_mesh.dispatch.oban import Oban
 from squid_mesh.engine.states import ENDED, RunStatus
-from squid_mesh.errors import InvalidConfig, InvalidRunId, KeyConflict, WaitTimeout
+from squid_mesh.errors import InvalidConfig, InvalidRunId, WaitTimeout
 from squid_mesh.inspection import reading
 from squid_mesh.inspection.models import Run, RunDetails, RunPage
 from squid_mesh.inspection.reader import Reader
 from squid_mesh.runtime.cancelling import cancel
 from squid_mesh.runtime.catalog import Catalog, Plan
 from squid_mesh.runtime.process import Process, Settings
-from squid_mesh.runtime.starting import Request, same_request, to_start
+from squid_mesh.runtime.starter import Held, Started, Starter
+from squid_mesh.runtime.starting import Request, to_start
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.store import migrations
-from squid_mesh.store.hosts import connection_of
-from squid_mesh.store.records import Start
 from squid_mesh.store.statements import Statements
-from squid_mesh.store.writes import Queueing, start_parameters
+from squid_mesh.store.writes import Queueing
+from squid_mesh.telemetry import Observer, RunCancelRequested, Telemetry
 
 type Pool = AsyncConnectionPool[Any]
 
@@ -57,6 +57,7 @@ class Mesh:
     * `schema`: where the tables are; `queue`: the Oban queue of steps that name none.
     * `resources`: objects that steps wire with `resource(T)`.
     * `actions`: functions that only runs of earlier definitions still call.
+    * `observers`: called with each event of `squid_mesh.telemetry`, after its commit.
     * `heartbeat`, `lease`: how often this process says that it lives, and after how long a silence
       others take over its steps; `blocked`: after how long its event loop not answering.
     * `grace`: how long `async with` waits for steps under way when it ends.
@@ -75,6 +76,7 @@ class Mesh:
         queue: str = "squid_mesh",
         resources: Iterable[object] = (),
         actions: Iterable[Callable[..., Any]] = (),
+        observers: Iterable[Observer] = (),
         direct_dsn: str | None = None,
         heartbeat: timedelta = timedelta(seconds=2),
         lease: timedelta = timedelta(seconds=10),
@@ -98,8 +100,14 @@ class Mesh:
             grace=grace.total_seconds(),
         )
         _check(self._settings)
+        self._telemetry = Telemetry(observers)
+        self._starter = Starter(pool, self._statements, self._settings.queueing, self._telemetry)
         self._process = Process(
-            self._settings, self._statements, self._catalog, Resources(resources), self._ask
+            self._settings,
+            self._statements,
+            self._catalog,
+            Resources(resources),
+            self._telemetry,
         )
         self._open = AsyncExitStack()
 
@@ -207,38 +215,41 @@ class Mesh:
         definition = self._catalog.definition(workflow)
         request = Request(payload=payload, trigger=trigger, key=key, tags=tags, priority=priority)
         start = to_start(definition, request)
-        if conn is None:
-            inserted_at = await self._process.ledger.start_run(start)
-        else:
-            inserted_at = await self._start_on(await connection_of(conn), start)
-        if inserted_at is None:
-            return await self._holder_of_key(start, conn)
-        return reading.pending(start, inserted_at, reading.secrets(definition.spec))
+        started = await self._starter.start(start, self._process.ledger, conn)
+        return await self._as_run(started, conn)
 
-    async def _start_on(self, connection: AsyncConnection[Any], start: Start) -> datetime | None:
-        async with connection.cursor(row_factory=tuple_row) as cursor:
-            parameters = start_parameters([start], self._statements, self._settings.queueing)
-            await cursor.execute(self._statements["start_runs"], parameters)
-            row = await cursor.fetchone()
-        return None if row is None else row[1]
+    async def start_runs[T: Payload](
+        self,
+        workflow: type[Workflow[T]],
+        payloads: Sequence[T | Mapping[str, Any]],
+        *,
+        keys: Sequence[str | None] | None = None,
+        tags: Mapping[str, str] | None = None,
+        conn: Any = None,
+    ) -> list[Run]:
+        """Start a run for each payload, in order: all of them, or none.
 
-    async def _holder_of_key(self, start: Start, conn: Any) -> Run:
-        """The run that holds the key of a start that wasn't made. Raises `KeyConflict`."""
-        async with AsyncExitStack() as stack:
-            if conn is None:
-                connection = await stack.enter_async_context(self._pool.connection())
-            else:
-                connection = await connection_of(conn)
-            async with connection.cursor(row_factory=tuple_row) as cursor:
-                await cursor.execute(
-                    self._statements["find_by_key"], {"workflow": start.workflow, "key": start.key}
-                )
-                row = await cursor.fetchone()
-            assert row is not None, "a key that was taken has a holder"
-            run_id, trigger, payload = row
-            if not same_request(start, trigger, payload):
-                raise KeyConflict(run_id, start.key or "")
-            return await self._read(connection, run_id, created=False)
+        Raises what `start_run` raises; `InvalidPayload.index` is the place of the payload.
+        """
+        definition = self._catalog.definition(workflow)
+        keys = keys if keys is not None else [None] * len(payloads)
+        if len(keys) != len(payloads):
+            raise ValueError(f"{len(keys)} keys for {len(payloads)} payloads: give one for each")
+        starts = [
+            to_start(definition, Request(payload=payload, key=key, tags=tags), index)
+            for index, (payload, key) in enumerate(zip(payloads, keys, strict=True))
+        ]
+        started = await self._starter.start_all(starts, conn)
+        return [await self._as_run(one, conn) for one in started]
+
+    async def _as_run(self, started: Started | Held, conn: Any) -> Run:
+        match started:
+            case Started(start, inserted_at):
+                spec = self._catalog.definition(start.workflow).spec
+                return reading.pending(start, inserted_at, reading.secrets(spec))
+            case Held(run_id):
+                async with self._starter.connection(conn) as connection:
+                    return await self._read(connection, run_id, created=False)
 
     # ending
 
@@ -257,17 +268,30 @@ class Mesh:
         `InvalidTransition` for a run that has completed or failed.
         """
         wanted = _run_id(run_id)
-        async with self._transaction(conn) as connection:
+        async with self._starter.connection(conn) as connection, connection.transaction():
             status = await cancel(
                 connection, self._statements, wanted, actor=actor, comment=comment
             )
             run = await self._read(connection, wanted)
         if conn is None:
             self._process.waiters.tell(wanted, status)
+            self._telemetry.tell(
+                RunCancelRequested(run_id=wanted, workflow=run.workflow, status=status)
+            )
         return run
 
     # looking
 
+    @overload
+    async def inspect_run(self, run_id: UUID | str) -> Run: ...
+    @overload
+    async def inspect_run(
+        self, run_id: UUID | str, *, include_history: Literal[True]
+    ) -> RunDetails: ...
+    @overload
+    async def inspect_run(
+        self, run_id: UUID | str, *, include_history: bool
+    ) -> Run | RunDetails: ...
     async def inspect_run(
         self, run_id: UUID | str, *, include_history: bool = False
     ) -> Run | RunDetails:
@@ -327,15 +351,6 @@ class Mesh:
 
     # what the calls stand on
 
-    @asynccontextmanager
-    async def _transaction(self, conn: Any) -> AsyncGenerator[AsyncConnection[Any]]:
-        """The host's transaction, or one of our own."""
-        if conn is not None:
-            yield await connection_of(conn)
-            return
-        async with self._pool.connection() as connection, connection.transaction():
-            yield connection
-
     async def _register(self) -> None:
         async with self._pool.connection() as connection:
             for definition in self._catalog.definitions.values():
@@ -355,10 +370,6 @@ class Mesh:
             row = await cursor.fetchone()
         assert row is not None, "a run's definition is kept as long as the run"
         return str(row[0]).encode()
-
-    async def _ask(self, runs: Collection[UUID]) -> Iterable[tuple[UUID, RunStatus]]:
-        async with self._pool.connection() as connection:
-            return await self._reader.statuses(connection, runs)
 
     async def _read(
         self, connection: AsyncConnection[Any], run_id: UUID, *, created: bool = True

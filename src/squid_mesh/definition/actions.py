@@ -103,7 +103,7 @@ def unnameable(function: object) -> str | None:
             f"{shown} is defined inside a function: move it to the top of its module "
             "(and give a decorator functools.wraps)"
         )
-    elif inspect.ismethod(function) or type(function) is classmethod:
+    elif inspect.ismethod(function) or module == "None":
         reason = f"{shown} is bound to an object: make it a function and wire a resource to it"
     elif module == "__main__":
         reason = f"{qualname} is in the script that was started: move it to a module of its own"
@@ -125,9 +125,11 @@ class _Reader:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.name = name_of(function)
-        self.reasons = list(_uncallable(function, self.name))
+        self.reasons: list[str] = []
 
     def read(self) -> Action:
+        if uncallable := list(_uncallable(self.function, self.name)):
+            raise Unusable(uncallable)
         parameters = {p.name: self._parameter(p) for p in self._signature.parameters.values()}
         output = self._output()
         if self.reasons:

@@ -6,6 +6,7 @@ Knows annotations only; no value is looked at. `navigation` follows paths into t
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -123,7 +124,7 @@ def fields(annotation: Any) -> Fields | None:
         return Fields(stored)
     if dataclasses.is_dataclass(owner):
         return Fields(_hints(annotation, tuple(field.name for field in dataclasses.fields(owner))))
-    if issubclass(owner, tuple) and hasattr(owner, "_fields"):
+    if tuple in owner.__mro__ and hasattr(owner, "_fields"):
         names: tuple[str, ...] = getattr(owner, "_fields", ())
         return Fields(_hints(annotation, names), by_index=True)
     if typing.is_typeddict(owner):
@@ -146,4 +147,8 @@ def show(annotation: Any) -> str:
         return "None"
     if isinstance(annotation, type) and not typing.get_args(annotation):
         return annotation.__qualname__
-    return str(annotation).replace("typing.", "")
+    return _MODULES.sub(r"\1", str(annotation))
+
+
+_MODULES = re.compile(r"('[^']*')|(?:\b\w+\.)+(?=\w)")
+"""Text in quotes, to be kept, or the modules before a name."""

@@ -55,7 +55,9 @@ class Body:
         self.has_flow = "flow" in self.declared
         self.nodes = self._all(Node)
         self.triggers = self._all(Trigger) or [Trigger("manual")]
-        self.arrows = [arrow for arrow in self._written if self._is_sound(arrow)]
+        self.is_whole = True
+        """Whether nothing is missing from the graph because it was reported."""
+        self.arrows = [arrow for arrow in self._written() if self._is_sound(arrow)]
 
     def _all[D: Node | Trigger](self, kind: type[D]) -> list[D]:
         return list(dict.fromkeys(v for v in self.declared.values() if isinstance(v, kind)))
@@ -76,8 +78,6 @@ class Body:
                     f"{name!r} is a transition, which leads nowhere here: write it in flow",
                     self._namespace.sources.get(name),
                 )
-        if self.has_flow and not self._written:
-            self.report.tell("flow is empty: write a >> b >> complete, or remove it", self._flow)
 
     def _check_names(self) -> None:
         for name, before in self._namespace.replaced:
@@ -97,10 +97,10 @@ class Body:
     # the flow
 
     @property
-    def _flow(self) -> Source | None:
-        return self._namespace.sources.get("flow")
+    def flow_source(self) -> Source:
+        """The line of the flow, or of the class where there is none."""
+        return self._namespace.sources.get("flow", self._namespace.source)
 
-    @cached_property
     def _written(self) -> list[Arrow]:
         flow = self.declared.get("flow", ())
         parts = cast("Sequence[Any]", flow if isinstance(flow, list | tuple) else (flow,))
@@ -109,13 +109,15 @@ class Body:
             if isinstance(part, ClosedFlow):
                 arrows += part.arrows
             else:
-                self.report.tell(_no_transition(part), getattr(part, "source", self._flow))
+                self.is_whole = False
+                self.report.tell(_no_transition(part), getattr(part, "source", self.flow_source))
         return arrows
 
     def _is_sound(self, arrow: Arrow) -> bool:
         after_end = "nothing can follow `complete`: end the transition there"
         wrong = [self._misused(arrow.node, after_end), self._misused(arrow.target, None)]
         for message in filter(None, wrong):
+            self.is_whole = False
             self.report.tell(message, arrow.source)
         return not any(wrong)
 

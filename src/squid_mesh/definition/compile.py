@@ -44,7 +44,7 @@ from squid_mesh.definition.spec import (
     WorkflowSpec,
 )
 from squid_mesh.definition.triggers import Trigger
-from squid_mesh.definition.validation import Place, findings
+from squid_mesh.definition.validation import Finding, Place, findings_of_graph, findings_of_parts
 from squid_mesh.definition.values import Codec
 from squid_mesh.definition.wiring import Scope, Unwirable
 from squid_mesh.errors import Problem, Source, WorkflowDefinitionError
@@ -104,7 +104,7 @@ class _Compiler:
             steps=tuple(map(self._step, self.body.nodes)),
             edges=tuple(map(_edge, self.body.arrows)),
         )
-        for finding in findings(spec):
+        for finding in self._findings(spec):
             self.report.tell(finding.message, self._sources.get(finding.place))
         if self.report.problems:
             raise WorkflowDefinitionError(self.name, self.report.problems)
@@ -115,10 +115,16 @@ class _Compiler:
             {t.name: t.options["payload"] for t in self.body.triggers if t.options.get("payload")},
         )
 
+    def _findings(self, spec: WorkflowSpec) -> list[Finding]:
+        """What rules find. The graph is looked at only if nothing of it is missing."""
+        found = findings_of_parts(spec)
+        return found + findings_of_graph(spec) if self.body.is_whole else found
+
     @cached_property
     def _sources(self) -> dict[Place, Source]:
         """Where each place of the spec was written."""
         return {
+            ("flow", ""): self.body.flow_source,
             **{("step", node.name): node.source for node in self.body.nodes},
             **{("trigger", trigger.name): trigger.source for trigger in self.body.triggers},
             **{("edge", index): arrow.source for index, arrow in enumerate(self.body.arrows)},

@@ -65,10 +65,9 @@ def _field(target: Any, named: Fields, segment: str | int) -> tuple[Any, Path]:
             raise NoSuchPath(_astray(target, named, segment))
         return named.types[names[segment]], (segment,)
     if segment not in named.types:
-        known = f"its fields are {', '.join(names)}" if names else "it has no fields"
         raise NoSuchPath(
             f"{_written(segment)} is not among what is stored of {show(target)}: "
-            f"{known}{hint(segment, names)}"
+            f"write one of {', '.join(names) or '(none)'}{hint(segment, names)}"
         )
     if named.by_key == isinstance(segment, Attribute):
         raise NoSuchPath(_astray(target, named, segment))

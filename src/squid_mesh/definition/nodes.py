@@ -234,7 +234,7 @@ def _bind(
 
 
 def _unknown(function: str, key: str, names: Sequence[str]) -> str:
-    known = f"its parameters are {', '.join(names)}" if names else "it takes none"
+    known = f"wire one of {', '.join(names)}" if names else "it takes none, so leave it out"
     return f"{function} has no parameter {key!r}: {known}{hint(key, names)}"
 
 

@@ -50,7 +50,9 @@ def optional[T](reference: T, /) -> T | None:
     """A reference that may not have been produced on the way here: None then."""
     if isinstance(reference, Ref):
         return cast("T", as_optional(reference))
-    broken = Broken("optional(…) takes a reference: a payload field, an output or an error")
+    broken = Broken(
+        "optional(…) takes a reference: write optional(step.output), or leave optional out"
+    )
     return cast("T", broken)
 
 

@@ -12,7 +12,7 @@ from squid_mesh.definition.rules import inputs, order, steps, transitions, trigg
 from squid_mesh.definition.rules.finding import Finding, Place
 from squid_mesh.definition.spec import WorkflowSpec
 
-__all__ = ["Finding", "Place", "findings"]
+__all__ = ["Finding", "Place", "findings", "findings_of_graph", "findings_of_parts"]
 
 type Rule = Callable[[WorkflowSpec], Iterable[Finding]]
 
@@ -21,12 +21,11 @@ _PARTS: tuple[Rule, ...] = (
     steps.steps,
     steps.outputs,
     transitions.edges,
-    transitions.exits,
     transitions.deadlines,
     inputs.sources,
 )
 _GRAPH: tuple[tuple[Rule, ...], ...] = (
-    (steps.names, transitions.ends, order.after),
+    (steps.names, transitions.ends, transitions.exits, order.after),
     (order.entry, order.cycles),
     (inputs.produced,),
 )
@@ -35,7 +34,17 @@ _GRAPH: tuple[tuple[Rule, ...], ...] = (
 
 def findings(spec: WorkflowSpec) -> list[Finding]:
     """Everything that is wrong with a spec."""
-    found = [finding for rule in _PARTS for finding in rule(spec)]
+    return findings_of_parts(spec) + findings_of_graph(spec)
+
+
+def findings_of_parts(spec: WorkflowSpec) -> list[Finding]:
+    """What is wrong with single declarations, however they hang together."""
+    return [finding for rule in _PARTS for finding in rule(spec)]
+
+
+def findings_of_graph(spec: WorkflowSpec) -> list[Finding]:
+    """What is wrong with how declarations hang together."""
+    found: list[Finding] = []
     for rules in _GRAPH:
         broken = [finding for rule in rules for finding in rule(spec)]
         found += broken

@@ -91,7 +91,7 @@ class Scope:
         owner = target.owner
         name = getattr(owner, "__name__", repr(owner))
         if not isinstance(owner, type) or not issubclass(owner, Payload):
-            raise Unwirable(f"whole(…) takes the workflow's payload class, not {name}")
+            raise Unwirable(f"whole({name}) is no payload: write whole({self.payload.__name__})")
         if not issubclass(self.payload, owner) or (not target.path and owner is not self.payload):
             raise Unwirable(
                 f"reads {name}, but this workflow's payload is {self.payload.__name__}: "

@@ -34,8 +34,8 @@ class Workflow[T: Payload](metaclass=WorkflowType):
         if cls.__bases__ != (Workflow,):
             bases = ", ".join(base.__name__ for base in cls.__bases__)
             problem = Problem(
-                f"{cls.__name__} extends {bases}: a workflow extends Workflow[…] alone, and its "
-                "steps stand in one class body",
+                f"{cls.__name__} extends {bases}: write class {cls.__name__}(Workflow[…]), which "
+                "extends nothing else, with all its steps in this body",
                 source,
             )
             raise WorkflowDefinitionError(cls.__name__, [problem])

@@ -17,10 +17,10 @@ from oban.worker import register_worker  # pyright: ignore[reportUnknownVariable
 from psycopg import AsyncConnection
 
 from squid_mesh.errors import InvalidConfig, NotInstalled
-from squid_mesh.runtime.drive import PutBack
+from squid_mesh.runtime.drive import Job, PutBack
 
-type Drive = Callable[[UUID, str, str, int | None], Awaitable[PutBack | None]]
-"""Does one job: run, step, queue, job id."""
+type Drive = Callable[[Job], Awaitable[PutBack | None]]
+"""Does one job."""
 
 _drives: dict[str, Drive] = {}
 
@@ -48,7 +48,15 @@ def _worker(mesh: str) -> type:
         drive = _drives.get(mesh)
         if drive is None:
             return Snooze(1)
-        put_back = await drive(UUID(job.args["run"]), job.args["step"], job.queue, job.id)
+        put_back = await drive(
+            Job(
+                run_id=UUID(job.args["run"]),
+                step=job.args["step"],
+                queue=job.queue,
+                id=job.id,
+                untold=job.args.get("untold", False),
+            )
+        )
         return None if put_back is None else Snooze(ceil(max(put_back.seconds, 1.0)))
 
     names = {"__module__": "squid_mesh", "__qualname__": mesh}

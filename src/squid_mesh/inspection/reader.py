@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -51,13 +51,6 @@ class Reader:
             await self._rows(connection, "get_audit_events", run),
             codecs,
         )
-
-    async def statuses(
-        self, connection: AsyncConnection[Any], runs: Collection[UUID]
-    ) -> Iterable[tuple[UUID, RunStatus]]:
-        """Where runs stand."""
-        rows = await self._rows(connection, "get_statuses", {"runs": list(runs)})
-        return [(row["id"], RunStatus(row["status"])) for row in rows]
 
     async def page(
         self,

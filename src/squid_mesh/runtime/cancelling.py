@@ -41,7 +41,12 @@ async def cancel(
             raise InvalidTransition(run_id, status, RunStatus.CANCELLED)
         await cursor.execute(
             statements["cancel_run"],
-            {"run": run_id, "actor": _json(actor), "comment": comment},
+            {
+                "run": run_id,
+                "actor": _json(actor),
+                "comment": comment,
+                "rest": statements.rest,
+            },
         )
         return RunStatus(str(await cursor.fetchone()))
 

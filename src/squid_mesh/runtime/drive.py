@@ -23,6 +23,7 @@ from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.progress import Outlook, candidates, next_claim
 from squid_mesh.runtime.results import Result, Sleep, Unfit
+from squid_mesh.runtime.telling import recorded, started
 from squid_mesh.store.committer import Lost, Refused
 from squid_mesh.store.records import (
     Advanced,
@@ -35,6 +36,7 @@ from squid_mesh.store.records import (
     Stale,
     Stopped,
 )
+from squid_mesh.telemetry import RunCreated, Telemetry
 
 SLICE_STEPS = 100
 SLICE_SECONDS = 30.0
@@ -45,6 +47,20 @@ HANDING_ON = (1.0, 5.0)
 """Seconds until a step that other code must run comes back to the queue: no storm, no long wait."""
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A delivery: which step of which run, out of which queue.
+
+    `untold` says that the run was started in a host's transaction, and nobody has told of it yet.
+    """
+
+    run_id: UUID
+    step: str
+    queue: str
+    id: int | None
+    untold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +74,7 @@ class PutBack:
 class Slice:
     """What one job has done so far."""
 
-    queue: str
-    job: int | None
+    job: Job
     steps: int = 0
     began: float = field(default_factory=time.monotonic)
 
@@ -80,26 +95,28 @@ class Driver:
         *,
         queue: str,
         ended: Callable[[UUID, RunStatus], None],
+        telemetry: Telemetry,
     ) -> None:
         self._catalog = catalog
         self._performer = performer
         self._ledger = ledger
         self._queue = queue
         self._ended = ended
+        self._telemetry = telemetry
         self.driving = Driving()
         self._draining = False
         self._jobs = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def drive(self, run_id: UUID, step: str, queue: str, job: int | None) -> PutBack | None:
+    async def drive(self, job: Job) -> PutBack | None:
         """Do one job. Returns `PutBack` when it came too early, or when an outcome got lost."""
         if self._draining:
             return PutBack(1.0)
         self._jobs += 1
         self._idle.clear()
         try:
-            return await self._drive(run_id, step, Slice(queue, job))
+            return await self._drive(job)
         except Lost:
             return PutBack(1.0)  # the next delivery finds out what was written
         finally:
@@ -117,20 +134,22 @@ class Driver:
             return False
         return True
 
-    async def _drive(self, run_id: UUID, step: str, slice_: Slice) -> PutBack | None:
-        with self.driving.of(run_id, step):
-            claiming = await self._ledger.claim(run_id, step)
+    async def _drive(self, job: Job) -> PutBack | None:
+        slice_ = Slice(job)
+        with self.driving.of(job.run_id, job.step):
+            claiming = await self._ledger.claim(job.run_id, job.step)
             match claiming:
                 case NotYet(left):
                     return PutBack(left)
                 case Nothing():
                     return None
                 case Claimed():
+                    self._tell_created(claiming, job)
                     claimed = await self._step(claiming, slice_)
                 case _:
                     assert_never(claiming)
         while claimed is not None:
-            with self.driving.of(run_id, claimed.step):
+            with self.driving.of(job.run_id, claimed.step):
                 claimed = await self._step(claimed, slice_)
         return None
 
@@ -138,16 +157,24 @@ class Driver:
         """Perform one claimed step and write what follows; the next claim, if it came with it."""
         plan = await self._catalog.plan(claimed.definition)
         outlook = Outlook(plan, lambda step: self._goes_on(plan, step, slice_))
+        self._telemetry.tell(started(claimed))
+        began = time.monotonic()
         result = await self._performer.perform(claimed, plan)
         if isinstance(result, Unfit):
             result = await self._put_by(claimed, result)
         slice_.steps += 1
         try:
-            return await self._record(claimed, outlook, result, slice_.job)
+            return await self._record(claimed, outlook, result, slice_, began)
         except Refused as error:
             message = f"the database refused the result: {str(error).splitlines()[0]}"
             result = refusal("invalid_output", message, claimed.step, claimed.attempt)
-            return await self._record(claimed, outlook, result, slice_.job)
+            return await self._record(claimed, outlook, result, slice_, began)
+
+    def _tell_created(self, claimed: Claimed, job: Job) -> None:
+        if job.untold and claimed.attempt == 1:
+            self._telemetry.tell(
+                RunCreated(run_id=job.run_id, workflow=claimed.workflow, trigger=claimed.trigger)
+            )
 
     async def _put_by(self, claimed: Claimed, unfit: Unfit) -> Result:
         """Leave a step to a process that declares its definition, or park it when none lives."""
@@ -164,15 +191,18 @@ class Driver:
     def _goes_on(self, plan: Plan, step: str, slice_: Slice) -> bool:
         """Whether a step can run in this job: same queue, and this driver isn't done."""
         queue = plan.steps[step].operations.queue or self._queue
-        here = queue == slice_.queue and plan.can_run(step)
+        here = queue == slice_.job.queue and plan.can_run(step)
         return here and not self._draining and not slice_.is_used_up
 
     async def _record(
-        self, claimed: Claimed, outlook: Outlook, result: Result, job: int | None
+        self, claimed: Claimed, outlook: Outlook, result: Result, slice_: Slice, began: float
     ) -> Claimed | None:
-        progress = outlook.progress(claimed, result, job)
+        progress = outlook.progress(claimed, result, slice_.job.id)
         with self.driving.of(claimed.run_id, *candidates(progress)):
             outcome = await self._write(progress, outlook.plan)
+            duration = time.monotonic() - began
+            for event in recorded(claimed, result, progress, outcome, duration):
+                self._telemetry.tell(event)
             match outcome:
                 case Advanced(step):
                     if step is None:
@@ -197,5 +227,5 @@ class Driver:
         following = next_claim(claimed, result, step)
         if plan.graph.spec.flow:
             return following
-        outputs, errors = await self._ledger.load_outputs(claimed.run_id)
-        return replace(following, outputs=outputs, errors=errors)
+        loaded = await self._ledger.load(claimed.run_id)
+        return replace(following, outputs=loaded.outputs, errors=loaded.errors)

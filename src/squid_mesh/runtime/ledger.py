@@ -12,8 +12,8 @@ import psycopg
 from psycopg import AsyncConnection
 
 from squid_mesh.store.committer import Busy, Committer, Lost
-from squid_mesh.store.records import Claim, Claiming, Outcome, Progress, Start
-from squid_mesh.store.writes import Interrupted, Writer
+from squid_mesh.store.records import Claim, Claiming, Interrupted, Loaded, Outcome, Progress, Start
+from squid_mesh.store.writes import Writer
 
 type Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 
@@ -49,11 +49,21 @@ class Ledger:
     """The durable side of starting and driving."""
 
     def __init__(
-        self, writer: Writer, committer: Connect, side: SideConnection, *, silence: float
+        self,
+        writer: Writer,
+        *,
+        committer: Connect,
+        slow: Connect,
+        side: SideConnection,
+        silence: float,
     ) -> None:
         self._writer = writer
         self._silence = silence
         self._side = side
+        self._slow = SideConnection(slow)
+        self._loads: Committer[UUID, Loaded] = Committer(
+            committer, writer.load, target=lambda run_id: run_id
+        )
         self._starts: Committer[Start, datetime | None] = Committer(
             committer,
             writer.start,
@@ -71,13 +81,18 @@ class Ledger:
             confirm=writer.confirm_progress,
         )
 
+    @property
+    def _committers(self) -> tuple[Committer[Any, Any], ...]:
+        return (self._starts, self._claims, self._progress, self._loads)
+
     async def start(self) -> None:
         """Connect the committers."""
-        await asyncio.gather(self._starts.start(), self._claims.start(), self._progress.start())
+        await asyncio.gather(*(committer.start() for committer in self._committers))
 
     async def stop(self) -> None:
         """End the committers; whoever still waits is told that the outcome is unknown."""
-        await asyncio.gather(self._starts.stop(), self._claims.stop(), self._progress.stop())
+        await asyncio.gather(*(committer.stop() for committer in self._committers))
+        await self._slow.close()
 
     async def start_run(self, start: Start) -> datetime | None:
         """When the run was inserted; None when its key is taken."""
@@ -93,12 +108,11 @@ class Ledger:
 
     async def fail(self, progress: Progress) -> Outcome:
         """Fail a run that may have other steps under way."""
-        return await self._side.run(lambda connection: self._writer.fail(connection, progress))
+        return await self._patiently(lambda conn: self._writer.fail(conn, progress))
 
-    async def load_outputs(self, run_id: UUID) -> tuple[dict[str, Any], dict[str, Any]]:
+    async def load(self, run_id: UUID) -> Loaded:
         """All outputs and errors that a run has stored."""
-        ((outputs, errors),) = await self._read("load_outputs", {"run": run_id})
-        return outputs or {}, errors or {}
+        return await self._loads.submit(run_id)
 
     async def is_declared(self, definition: str) -> bool:
         """Whether a living process declares this definition."""
@@ -121,8 +135,8 @@ class Ledger:
         )
         return [Interrupted(*row) for row in rows]
 
-    async def retry_interrupted(self, found: list[Interrupted]) -> int:
-        """Make interrupted steps ready again; how many were."""
+    async def retry_interrupted(self, found: list[Interrupted]) -> set[tuple[UUID, str, int]]:
+        """Make interrupted steps ready again; which were, as (run, step, attempt)."""
         return await self._side.run(lambda conn: self._writer.retry_interrupted(conn, found))
 
     async def end_interrupted(self, found: Interrupted, progress: Progress) -> Outcome | Busy:
@@ -138,7 +152,7 @@ class Ledger:
 
     async def fail_interrupted(self, found: Interrupted, progress: Progress) -> Outcome:
         """Fail a run, with other steps under way, for the boot that held an interrupted step."""
-        return await self._side.run(
+        return await self._patiently(
             lambda conn: self._writer.fail(conn, progress, claim=found.claim, status="interrupted")
         )
 
@@ -155,6 +169,16 @@ class Ledger:
     async def release_parked(self, steps: list[tuple[str, str]]) -> int:
         """Make parked steps ready; how many there were."""
         return await self._side.run(lambda conn: self._writer.release_parked(conn, steps))
+
+    async def _patiently(
+        self, write: Callable[[AsyncConnection[Any]], Awaitable[Outcome]]
+    ) -> Outcome:
+        """Write what needs a run's lock, without waiting for a host with the connection in hand."""
+        while True:
+            try:
+                return await self._slow.run(write)
+            except psycopg.errors.LockNotAvailable:
+                await asyncio.sleep(0.1)
 
     async def _read(self, statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         async def read(connection: AsyncConnection[Any]) -> list[tuple[Any, ...]]:

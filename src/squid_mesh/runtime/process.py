@@ -19,13 +19,11 @@ from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.recovery import Recovery
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.runtime.threads import Threads
-from squid_mesh.runtime.waiting import AskStatuses, Waiters
+from squid_mesh.runtime.waiting import Waiters
 from squid_mesh.store.connections import connect, connect_committer
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, Writer
-
-POLL_SECONDS = 0.25
-"""How often runs that somebody waits for are asked after, all in one statement."""
+from squid_mesh.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +49,16 @@ class Process:
         statements: Statements,
         catalog: Catalog,
         resources: Resources,
-        ask: AskStatuses,
+        telemetry: Telemetry,
     ) -> None:
         self._settings = settings
         self._statements = statements
         self._catalog = catalog
+        self._telemetry = telemetry
         self._threads = Threads()
         self._performer = Performer(Bodies(resources, self._threads))
         self._side = SideConnection(lambda: connect(settings.dsn))
-        self.waiters = Waiters(ask, POLL_SECONDS)
+        self.waiters = Waiters(statements, self._side.run, lambda: connect(settings.dsn))
 
     async def start(self) -> None:
         """Register this boot, and begin to claim, beat and recover."""
@@ -68,8 +67,9 @@ class Process:
         writer = Writer(self._statements, settings.queueing, self._boot)
         self.ledger = Ledger(
             writer,
-            lambda: connect_committer(settings.dsn),
-            self._side,
+            committer=lambda: connect_committer(settings.dsn),
+            slow=lambda: connect(settings.dsn),
+            side=self._side,
             silence=settings.lease,
         )
         self.driver = Driver(
@@ -78,6 +78,7 @@ class Process:
             self.ledger,
             queue=settings.queueing.queue,
             ended=self.waiters.tell,
+            telemetry=self._telemetry,
         )
         recovery = Recovery(
             self._catalog,
@@ -85,6 +86,7 @@ class Process:
             self.driver.driving,
             blocked=settings.blocked,
             ended=self.waiters.tell,
+            telemetry=self._telemetry,
         )
         self._recovery = Loop("recovery", recovery.sweep, settings.heartbeat)
         self._heartbeat = Heartbeat(settings.dsn, self._statements, self._boot, settings.heartbeat)

@@ -16,8 +16,9 @@ from squid_mesh.runtime.driving import Driving
 from squid_mesh.runtime.failures import refusal
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.progress import Outlook
-from squid_mesh.store.records import Ended, Progress
-from squid_mesh.store.writes import Interrupted
+from squid_mesh.store.committer import Busy
+from squid_mesh.store.records import Ended, Interrupted, Progress, Stale
+from squid_mesh.telemetry import StepInterrupted, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +40,14 @@ class Recovery:
         *,
         blocked: float,
         ended: Callable[[UUID, RunStatus], None],
+        telemetry: Telemetry,
     ) -> None:
         self._catalog = catalog
         self._ledger = ledger
         self._driving = driving
         self._blocked = blocked
         self._ended = ended
+        self._telemetry = telemetry
 
     async def sweep(self) -> None:
         """Look for everything once."""
@@ -56,13 +59,11 @@ class Recovery:
         """Try interrupted steps again, or end them as their policy says."""
         found = await self._ledger.find_interrupted(self._driving.runs, blocked=self._blocked)
         lost = [i for i in found if (i.run_id, i.step) not in self._driving]
-        again = [i for i in lost if await self._policy(i) == "retry"]
-        if again:
-            count = await self._ledger.retry_interrupted(again)
-            logger.warning("%d interrupted steps are tried again", count)
-        for interrupted in lost:
-            if interrupted not in again:
-                await self._end(interrupted, await self._policy(interrupted))
+        policies = {i: await self._policy(i) for i in lost}
+        await self._retry([i for i, policy in policies.items() if policy == "retry"])
+        for interrupted, policy in policies.items():
+            if policy != "retry":
+                await self._end(interrupted, policy)
 
     async def requeue(self) -> None:
         """Give steps that are due and have no job a new one."""
@@ -75,6 +76,28 @@ class Recovery:
         fits = [(d, step) for d, step in parked if (await self._catalog.plan(d)).can_run(step)]
         if fits and (count := await self._ledger.release_parked(fits)):
             logger.info("%d parked steps go on: this process has code for them", count)
+
+    async def _retry(self, interrupted: list[Interrupted]) -> None:
+        """Try interrupted steps again; those whose run is held now are found by the next sweep."""
+        if not interrupted:
+            return
+        ready = await self._ledger.retry_interrupted(interrupted)
+        logger.warning("%d interrupted steps are tried again", len(ready))
+        for one in interrupted:
+            if (one.run_id, one.step, one.attempt) in ready:
+                await self._tell(one, "retry")
+
+    async def _tell(self, interrupted: Interrupted, policy: str) -> None:
+        plan = await self._catalog.plan(interrupted.definition)
+        self._telemetry.tell(
+            StepInterrupted(
+                run_id=interrupted.run_id,
+                workflow=plan.graph.spec.name,
+                step=interrupted.step,
+                attempt=interrupted.attempt,
+                policy=policy,
+            )
+        )
 
     async def _policy(self, interrupted: Interrupted) -> str:
         plan = await self._catalog.plan(interrupted.definition)
@@ -103,5 +126,8 @@ class Recovery:
         by_itself = plan.graph.spec.flow or not progress.fails
         write = self._ledger.end_interrupted if by_itself else self._ledger.fail_interrupted
         outcome = await write(interrupted, progress)
+        if isinstance(outcome, Stale | Busy):
+            return
+        await self._tell(interrupted, policy)
         if isinstance(outcome, Ended):
             self._ended(interrupted.run_id, outcome.status)

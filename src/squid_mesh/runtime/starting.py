@@ -32,8 +32,11 @@ class Request:
     priority: int = 0
 
 
-def to_start(definition: Definition, request: Request) -> Start:
-    """A validated start. Raises `InvalidTrigger`, `InvalidPayload` or `PayloadTooLarge`."""
+def to_start(definition: Definition, request: Request, index: int | None = None) -> Start:
+    """A validated start; `index` is its place among several.
+
+    Raises `InvalidTrigger`, `InvalidPayload` or `PayloadTooLarge`.
+    """
     spec = definition.spec
     trigger = request.trigger or spec.triggers[0].name
     if trigger not in {t.name for t in spec.triggers}:
@@ -44,7 +47,7 @@ def to_start(definition: Definition, request: Request) -> Start:
         workflow=spec.name,
         definition=definition.version,
         trigger=trigger,
-        payload=stored_payload(definition, request.payload),
+        payload=stored_payload(definition, request.payload, index),
         first=first_steps(graph),
         open_ends=graph.ends,
         key=request.key,

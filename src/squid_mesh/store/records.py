@@ -114,6 +114,27 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A step whose body is gone: the attempt, and the boot that claimed it."""
+
+    run_id: UUID
+    step: str
+    attempt: int
+    claim: int
+    definition: str
+    before: int
+    """How often it was interrupted before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The outputs and errors that a run has stored, by step."""
+
+    outputs: dict[str, Any]
+    errors: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Advanced:
     """The record was written. `step` is the one that this driver has claimed with it, if any."""
 

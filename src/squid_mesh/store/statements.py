@@ -50,3 +50,8 @@ class Statements:
     def channel(self) -> str:
         """Where Oban listens for new jobs."""
         return f"{self.oban}.oban_insert"
+
+    @property
+    def rest(self) -> str:
+        """Where a watched run is told of that has ended or paused: its id and its status."""
+        return f"{self.schema}.rest"

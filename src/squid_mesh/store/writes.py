@@ -21,6 +21,8 @@ from squid_mesh.store.records import (
     Claimed,
     Claiming,
     Ended,
+    Interrupted,
+    Loaded,
     Nothing,
     NotYet,
     Outcome,
@@ -33,6 +35,9 @@ from squid_mesh.store.statements import Statements
 
 RECOVERY, CONTINUATION, START = 0, 2, 5
 """Priorities of jobs (Oban runs the lowest first): what is under way goes before what begins."""
+
+
+_SOON = "set local lock_timeout = '50ms'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Writer:
         async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(
                 self.statements["start_runs"],
-                start_parameters(starts, self.statements, self.queueing),
+                start_parameters(starts, self.statements, self.queueing, untold=False),
             )
             inserted: dict[UUID, datetime] = dict(await cursor.fetchall())
         return [inserted.get(start.run_id) for start in starts]
@@ -97,6 +102,19 @@ class Writer:
             elif isinstance(outcomes[number], Busy):
                 outcomes[number] = Nothing() if row[9] is None else NotYet(row[9])
         return outcomes
+
+    async def load(self, connection: AsyncConnection[Any], runs: list[UUID]) -> list[Loaded | Busy]:
+        """What runs have stored."""
+        cursor = await connection.execute(
+            self.statements["load_outputs"],
+            {"ord": Ints(range(len(runs))), "run": Uuids(runs), "n": len(runs)},
+            prepare=True,
+        )
+        loaded: list[Loaded | Busy] = [Loaded({}, {})] * len(runs)
+        rows: list[tuple[Any, ...]] = await cursor.fetchall()
+        for number, outputs, errors in rows:
+            loaded[number] = Loaded(outputs or {}, errors or {})
+        return loaded
 
     async def advance(
         self, connection: AsyncConnection[Any], records: list[Progress]
@@ -137,6 +155,7 @@ class Writer:
             "job": Bigints([r.job for r in records]),
             "n": len(records),
             "boot": claim,
+            "rest": self.statements.rest,
         }
 
     async def confirm_progress(
@@ -192,9 +211,11 @@ class Writer:
     ) -> Outcome:
         """Fail a run whose other steps may be under way: lock it, then decide.
 
-        `claim` and `status` are of an interrupted attempt when it isn't this boot's own.
+        `claim` and `status` are of an interrupted attempt when it isn't this boot's own. Raises
+        psycopg's `LockNotAvailable` soon when somebody else holds the run.
         """
         async with connection.transaction():
+            await connection.execute(_SOON)
             await connection.execute(self.statements["lock_run"], {"run": record.run_id})
             cursor = await connection.execute(
                 self.statements["fail_run"],
@@ -205,6 +226,7 @@ class Writer:
                     "claim": self.boot if claim is None else claim,
                     "status": status,
                     "error": None if record.error is None else record.error.decode(),
+                    "rest": self.statements.rest,
                 },
             )
             row = await cursor.fetchone()
@@ -214,8 +236,8 @@ class Writer:
 
     async def retry_interrupted(
         self, connection: AsyncConnection[Any], found: Sequence[Interrupted]
-    ) -> int:
-        """Make interrupted steps ready again; how many were."""
+    ) -> set[tuple[UUID, str, int]]:
+        """Make interrupted steps ready again; which were, as (run, step, attempt)."""
         cursor = await connection.execute(
             self.statements["retry_interrupted"],
             {
@@ -228,7 +250,7 @@ class Writer:
                 **self._jobs(),
             },
         )
-        return len(await cursor.fetchall())
+        return {(run_id, step, attempt) for run_id, step, attempt in await cursor.fetchall()}
 
     async def requeue_overdue(
         self, connection: AsyncConnection[Any], *, overdue: float, silence: float
@@ -256,24 +278,15 @@ class Writer:
         return len(await cursor.fetchall())
 
 
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """A step whose body is gone: the attempt, and the boot that claimed it."""
-
-    run_id: UUID
-    step: str
-    attempt: int
-    claim: int
-    definition: str
-    before: int
-    """How often it was interrupted before."""
-
-
 def start_parameters(
-    starts: Sequence[Start], statements: Statements, queueing: Queueing
+    starts: Sequence[Start], statements: Statements, queueing: Queueing, *, untold: bool
 ) -> dict[str, Any]:
-    """The parameters of `start_runs`: one JSON document, and where jobs go."""
+    """The parameters of `start_runs`: one JSON document, and where jobs go.
+
+    `untold` says that the caller can't know when this commits, so that nobody has told of it yet.
+    """
     return {
+        "untold": untold,
         "runs": orjson.dumps([_start(start) for start in starts]).decode(),
         "queue": queueing.queue,
         "worker": queueing.worker,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 type Place = tuple[str, str | int] | None
-"""What a finding is about: ("step", name), ("edge", index), ("trigger", name) or the whole."""
+"""What it is about: ("step" or "trigger", name), ("edge", index), ("flow", "") or the whole."""
 
 
 @dataclass(frozen=True, slots=True)

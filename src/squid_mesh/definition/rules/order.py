@@ -39,6 +39,9 @@ def entry(spec: WorkflowSpec) -> Iterator[Finding]:
     """A flow begins at one step, and leads to all others."""
     if not spec.flow:
         return
+    if not spec.edges:
+        yield Finding(("flow", ""), "flow is empty: write a >> b >> complete, or remove it")
+        return
     sources = {edge.step for edge in spec.edges}
     targets = {edge.to for edge in spec.edges}
     begin = [step for step in spec.steps if step.name not in targets]

@@ -34,7 +34,8 @@ create table {schema}.workers (
 
 -- One row a run. running, queued, retrying and paused count its live steps, open_ends the completions
 -- (or, once it is cancelled or failing, the running bodies) that are left until it has ended; every
--- statement that moves a step keeps them, under the row's lock. `status` is the fold over them.
+-- statement that moves a step keeps them, under the row's lock. `status` is the fold over them. Somebody
+-- in some process waits for a watched run: where it comes to rest is notified.
 create table {schema}.runs (
   id uuid primary key,
   workflow text not null,
@@ -52,6 +53,7 @@ create table {schema}.runs (
   queued integer not null default 0 check (queued >= 0),
   retrying integer not null default 0 check (retrying >= 0),
   paused integer not null default 0 check (paused >= 0),
+  watched boolean not null default false,
   error json,
   outcome text check (outcome in ('completed', 'failed', 'cancelled')),
   begun_at timestamptz,

@@ -33,7 +33,11 @@ ended as (
   from (select run_id, count(*)::int as n, min(ord) as ord, max(job) as job, min(at) as at
         from done where next is null or not going group by run_id) e
   where r.id = e.run_id
-  returning e.ord, e.job, r.outcome
+  returning e.ord, e.job, r.id, r.outcome, r.watched
+),
+told as materialized (
+  select count(pg_notify(%(rest)s::text, id || ' ' || outcome))::int as n
+  from ended where watched and outcome is not null
 ),
 removed as (
   delete from {oban}.oban_jobs j using ended e
@@ -42,7 +46,7 @@ removed as (
 select 'locked' as kind, null::int as ord,
        case when (select count(*) from locked) < %(n)s::int then array(select ord from locked) end as ords
 union all
-select 'done', null,
+select 'done', (select n from told),
        case when (select count(*) from done) < %(n)s::int then array(select ord from done) end
 union all
 select 'stopped', ord, null from done where not going

@@ -96,7 +96,7 @@ counted as (
     group by run_id
   ) m
   where r.id = m.run_id
-  returning m.ord, m.job, r.outcome
+  returning m.ord, m.job, r.id, r.outcome, r.status, r.watched
 ),
 logged as (
   insert into {schema}.attempts (run_id, step, number, status, error, claim, started_at, finished_at)
@@ -125,8 +125,10 @@ jobs as (
   returning state, queue
 ),
 told as materialized (
-  select count(pg_notify(%(channel)s::text, '{"queue":"' || queue || '"}'))::int as n
-  from (select distinct queue from jobs where state = 'available') q
+  select (select count(pg_notify(%(channel)s::text, '{"queue":"' || queue || '"}'))
+          from (select distinct queue from jobs where state = 'available') q)
+       + (select count(pg_notify(%(rest)s::text, id || ' ' || status))
+          from counted where watched and (outcome is not null or status = 'paused')) as n
 ),
 removed as (
   delete from {oban}.oban_jobs j using counted c
@@ -135,7 +137,7 @@ removed as (
 select 'locked' as kind, null::int as ord, null::text as step,
        case when (select count(*) from locked) < %(n)s::int then array(select ord from locked) end as ords
 union all
-select 'done', (select n from told), null,
+select 'done', (select n::int from told), null,
        case when (select count(*) from done) < %(n)s::int then array(select ord from done) end
 union all
 select 'joined', ord, step, null from joined where status = 'running'

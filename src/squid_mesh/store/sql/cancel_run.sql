@@ -33,10 +33,14 @@ cancelled as (
     ended_at = case when l.n = 0 then m.at end
   from moment m, left_running l
   where r.id = %(run)s and r.outcome is null and r.cancel_requested_at is null
-  returning r.id, r.status, m.at
+  returning r.id, r.status, r.watched, m.at
+),
+told as materialized (
+  select count(pg_notify(%(rest)s::text, id || ' ' || status)) as n
+  from cancelled where watched and status = 'cancelled'
 ),
 noted as (
   insert into {schema}.audit_events (run_id, type, actor, comment, at)
   select id, 'cancelled', %(actor)s::json, %(comment)s::text, at from cancelled
 )
-select status from cancelled
+select status from cancelled, told

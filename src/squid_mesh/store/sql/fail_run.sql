@@ -22,18 +22,18 @@ stopped as (
   returning s.job_id
 ),
 removed as (
-  delete from {oban}.oban_jobs where id in (select job_id from stopped) and state <> 'executing'
+  update {schema}.runs r set
+    running = l.n, queued = 0, retrying = 0, paused = 0, open_ends = l.n,
+    error = coalesce(r.error, f.error),
+    outcome = case when l.n > 0 then null when r.cancel_requested_at is null then 'failed' else 'cancelled' end,
+    ended_at = case when l.n = 0 then f.finished_at end,
+    updated_at = f.finished_at
+  from failed f, left_running l
+  where r.id = f.run_id and r.outcome is null
+  returning r.id, r.outcome, r.watched
 ),
-left_running as (
-  select count(*)::int as n from {schema}.steps
-  where run_id = %(run)s and status = 'running' and step <> %(step)s
+told as materialized (
+  select count(pg_notify(%(rest)s::text, id || ' ' || outcome)) as n
+  from moved where watched and outcome is not null
 )
-update {schema}.runs r set
-  running = l.n, queued = 0, retrying = 0, paused = 0, open_ends = l.n,
-  error = coalesce(r.error, f.error),
-  outcome = case when l.n > 0 then null when r.cancel_requested_at is null then 'failed' else 'cancelled' end,
-  ended_at = case when l.n = 0 then f.finished_at end,
-  updated_at = f.finished_at
-from failed f, left_running l
-where r.id = f.run_id and r.outcome is null
-returning r.outcome
+select outcome from moved, told

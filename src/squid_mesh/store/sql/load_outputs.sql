@@ -1,7 +1,8 @@
--- What a run has stored, for a driver that won a join: its siblings' outputs were written in the
--- flush that made the claim or before, so a statement after it sees them all.
-select
+-- What runs have stored, for drivers that won a join: their siblings' outputs were written in the flush
+-- that made the claim or before, so a statement after it sees them all.
+select t.ord,
   (select json_object_agg(step, output) from {schema}.steps
-   where run_id = %(run)s and status = 'completed' and output is not null) as outputs,
+   where run_id = t.run_id and status = 'completed' and output is not null) as outputs,
   (select json_object_agg(step, error) from {schema}.steps
-   where run_id = %(run)s and status = 'failed') as errors
+   where run_id = t.run_id and status = 'failed') as errors
+from (select * from unnest(%(ord)b, %(run)b) as t(ord, run_id) limit %(n)s::int) t

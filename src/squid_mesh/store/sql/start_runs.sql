@@ -1,5 +1,6 @@
 -- Starts runs: their rows, the steps that are ready or wait, and the jobs of those that are ready.
 -- One statement with one JSON parameter, so that any driver can issue it on a host's connection.
+-- On a host's connection the run's creation is untold: its first claim tells it, after the commit.
 -- Locks nothing but what it inserts. A key or window that is taken inserts nothing for its run.
 with given as materialized (
   select g.*, {schema}.now() as at
@@ -31,7 +32,9 @@ jobs as (
   insert into {oban}.oban_jobs (id, queue, worker, args, priority, max_attempts)
   overriding system value
   select s.job_id, coalesce(s.queue, %(queue)s::text), %(worker)s::text,
-         jsonb_build_object('run', s.run_id, 'step', s.step), g.job_priority, 32767
+         jsonb_build_object('run', s.run_id, 'step', s.step)
+           || case when %(untold)s::boolean then '{"untold": true}' else '{}' end::jsonb,
+         g.job_priority, 32767
   from steps s join given g on g.id = s.run_id
   where s.job_id is not null
   returning queue

@@ -1,0 +1,117 @@
+"""Starts runs: in groups with other starts, or in a host's own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from squid_mesh.errors import KeyConflict
+from squid_mesh.runtime.ledger import Ledger
+from squid_mesh.runtime.starting import same_request
+from squid_mesh.store.hosts import connection_of
+from squid_mesh.store.records import Start
+from squid_mesh.store.statements import Statements
+from squid_mesh.store.writes import Queueing, start_parameters
+from squid_mesh.telemetry import RunCreated, Telemetry
+
+type Pool = AsyncConnectionPool[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that was inserted now."""
+
+    start: Start
+    inserted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The key was known: this run holds it, started with the same trigger and payload."""
+
+    run_id: UUID
+
+
+class Starter:
+    """The start statements of one mesh."""
+
+    def __init__(
+        self, pool: Pool, statements: Statements, queueing: Queueing, telemetry: Telemetry
+    ) -> None:
+        self._pool = pool
+        self._statements = statements
+        self._queueing = queueing
+        self._telemetry = telemetry
+
+    async def start(self, start: Start, ledger: Ledger, conn: Any) -> Started | Held:
+        """Start one run. Raises `KeyConflict`."""
+        if conn is None:
+            inserted_at = await ledger.start_run(start)
+        else:
+            inserted = await self._insert(await connection_of(conn), [start], untold=True)
+            inserted_at = inserted.get(start.run_id)
+        if inserted_at is None:
+            async with self.connection(conn) as connection:
+                return Held(await self._holder(connection, start))
+        if conn is None:
+            self._tell(start)
+        return Started(start, inserted_at)
+
+    async def start_all(self, starts: Sequence[Start], conn: Any) -> list[Started | Held]:
+        """Start all of these runs or none. Raises `KeyConflict`."""
+        async with self.connection(conn) as connection, connection.transaction():
+            inserted = await self._insert(connection, starts, untold=conn is not None)
+            results = [
+                Started(start, inserted[start.run_id])
+                if start.run_id in inserted
+                else Held(await self._holder(connection, start))
+                for start in starts
+            ]
+        if conn is None:
+            for start in starts:
+                if start.run_id in inserted:
+                    self._tell(start)
+        return results
+
+    @asynccontextmanager
+    async def connection(self, conn: Any) -> AsyncGenerator[AsyncConnection[Any]]:
+        """The host's connection, or one of the pool."""
+        if conn is not None:
+            yield await connection_of(conn)
+            return
+        async with self._pool.connection() as connection:
+            yield connection
+
+    async def _insert(
+        self, connection: AsyncConnection[Any], starts: Sequence[Start], *, untold: bool
+    ) -> dict[UUID, datetime]:
+        parameters = start_parameters(starts, self._statements, self._queueing, untold=untold)
+        async with connection.cursor(row_factory=tuple_row) as cursor:
+            await cursor.execute(self._statements["start_runs"], parameters)
+            return dict(await cursor.fetchall())
+
+    async def _holder(self, connection: AsyncConnection[Any], start: Start) -> UUID:
+        """The run that holds a start's key. Raises `KeyConflict` for another piece of work."""
+        async with connection.cursor(row_factory=tuple_row) as cursor:
+            await cursor.execute(
+                self._statements["find_by_key"], {"workflow": start.workflow, "key": start.key}
+            )
+            row = await cursor.fetchone()
+        assert row is not None, "a key that was taken has a holder"
+        run_id, trigger, payload = row
+        if not same_request(start, trigger, payload):
+            raise KeyConflict(run_id, start.key or "")
+        return UUID(str(run_id))
+
+    def _tell(self, start: Start) -> None:
+        self._telemetry.tell(
+            RunCreated(run_id=start.run_id, workflow=start.workflow, trigger=start.trigger)
+        )

@@ -1,0 +1,76 @@
+"""The events that claims and recorded results amount to."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+from uuid import UUID
+
+from squid_mesh.runtime.failures import BodyFailure
+from squid_mesh.runtime.results import Hold, Output, Result, Sleep, Unfit
+from squid_mesh.store.records import Claimed, Ended, Outcome, Progress, Stale
+from squid_mesh.telemetry import (
+    Event,
+    RunEnded,
+    StepCompleted,
+    StepFailed,
+    StepPaused,
+    StepRefused,
+    StepRetryScheduled,
+    StepSlept,
+    StepStarted,
+)
+
+
+class _Facts(TypedDict):
+    run_id: UUID
+    workflow: str
+    step: str
+    attempt: int
+
+
+def started(claimed: Claimed) -> Event:
+    """A body is about to run."""
+    return StepStarted(**_facts(claimed))
+
+
+def recorded(
+    claimed: Claimed, result: Result, progress: Progress, outcome: Outcome, duration: float
+) -> list[Event]:
+    """What to tell once a step's progress is durable, in order."""
+    if isinstance(outcome, Stale):
+        return [StepRefused(**_facts(claimed))]
+    told = _step_events(claimed, result, progress, duration)
+    if isinstance(outcome, Ended):
+        ended = RunEnded(run_id=claimed.run_id, workflow=claimed.workflow, status=outcome.status)
+        return [*told, ended]
+    return told
+
+
+def _step_events(
+    claimed: Claimed, result: Result, progress: Progress, duration: float
+) -> list[Event]:
+    facts = _facts(claimed)
+    match result:
+        case Output():
+            return [StepCompleted(**facts, duration=duration)]
+        case BodyFailure(error):
+            kind, code = error["type"], error["code"]
+            failed = StepFailed(**facts, duration=duration, error_type=kind, code=code)
+            if progress.delay is None:
+                return [failed]
+            return [failed, StepRetryScheduled(**facts, delay=progress.delay)]
+        case Sleep(delay):
+            return [StepSlept(**facts, delay=delay)]
+        case Hold():
+            return [StepPaused(**facts)]
+        case Unfit():
+            return []
+
+
+def _facts(claimed: Claimed) -> _Facts:
+    return {
+        "run_id": claimed.run_id,
+        "workflow": claimed.workflow,
+        "step": claimed.step,
+        "attempt": claimed.attempt,
+    }

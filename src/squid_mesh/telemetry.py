@@ -1,0 +1,122 @@
+"""What happened, as values: one hook for metrics, traces and logs.
+
+An event is told after the commit that made it true, in the process that made it. An observer that
+raises is logged and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEvent:
+    """Something that happened to a run."""
+
+    run_id: UUID
+    workflow: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCreated(RunEvent):
+    """A run was started. On a host's connection it is told by the run's first claim instead."""
+
+    trigger: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded(RunEvent):
+    """A run came to `completed`, `failed` or `cancelled`."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCancelRequested(RunEvent):
+    """Somebody asked for a run to be cancelled; `status` is what it became."""
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepEvent(RunEvent):
+    """Something that happened to an attempt of a step."""
+
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted(StepEvent):
+    """A body is about to run, under a durable claim."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCompleted(StepEvent):
+    """A result was recorded, `duration` seconds after the attempt began."""
+
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed(StepEvent):
+    """A failure was recorded. `code` is a `StepError`'s or the engine's own."""
+
+    duration: float
+    error_type: str
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRetryScheduled(StepEvent):
+    """A failed attempt is followed by another, in `delay` seconds."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPaused(StepEvent):
+    """A step waits for a person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSlept(StepEvent):
+    """A wait sleeps for `delay` seconds."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepInterrupted(StepEvent):
+    """A body died with its process; `policy` says what becomes of the step."""
+
+    policy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRefused(StepEvent):
+    """A late result was refused: the claim had passed to somebody else. Nothing changed."""
+
+
+type Event = RunEvent
+type Observer = Callable[[Event], object]
+
+
+class Telemetry:
+    """Tells observers, in the order they were given."""
+
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+        self._observers = tuple(observers)
+
+    def tell(self, event: Event) -> None:
+        """Tell every observer; what one raises is logged."""
+        for observer in self._observers:
+            try:
+                observer(event)
+            except Exception:
+                logger.exception("an observer failed at %s", type(event).__name__)
