@@ -25,7 +25,9 @@ QUEUE = "squid_mesh"
 type Workflows = Sequence[type[Workflow[Any]]]
 
 
-async def eventually(condition: Callable[[], Awaitable[object]], *, within: timedelta = BOUND) -> None:
+async def eventually(
+    condition: Callable[[], Awaitable[object]], *, within: timedelta = BOUND
+) -> None:
     """Wait until `condition` holds: the only poll of these tests."""
     async with asyncio.timeout(within.total_seconds()):
         while not await condition():

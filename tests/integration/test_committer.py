@@ -106,13 +106,12 @@ async def held_flush(table: Table, committer: Committer[Record, str]) -> asyncio
     return first
 
 
-async def submit(
-    committer: Committer[Record, str], *records: Record
-) -> list[asyncio.Task[str]]:
-    """Submit records, in order, and let each come as far as the queue."""
-    tasks = [asyncio.create_task(committer.submit(record)) for record in records]
-    await asyncio.sleep(0)
-    return tasks
+def submit(committer: Committer[Record, str], *records: Record) -> list[asyncio.Task[str]]:
+    """Submit records, in order; each is in the queue when this returns."""
+    loop = asyncio.get_running_loop()
+    return [
+        asyncio.Task(committer.submit(record), loop=loop, eager_start=True) for record in records
+    ]
 
 
 async def test_a_lone_record_waits_for_nobody(
@@ -127,7 +126,7 @@ async def test_what_comes_during_a_flush_shares_the_next(
     table: Table, committer: Committer[Record, str]
 ) -> None:
     first = await held_flush(table, committer)
-    rest = await submit(committer, *map(Record, range(1, 10)))
+    rest = submit(committer, *map(Record, range(1, 10)))
     table.gate.set()
 
     assert await first == "wrote 0"
@@ -139,7 +138,7 @@ async def test_what_comes_during_a_flush_shares_the_next(
 async def test_a_flush_has_a_largest_size(table: Table) -> None:
     async with running(table, size=4) as committer:
         first = await held_flush(table, committer)
-        rest = await submit(committer, *map(Record, range(1, 10)))
+        rest = submit(committer, *map(Record, range(1, 10)))
         table.gate.set()
         await asyncio.gather(first, *rest)
     assert table.groups == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9]]
@@ -150,7 +149,7 @@ async def test_a_flush_has_one_record_for_a_target(
 ) -> None:
     first = await held_flush(table, committer)
     records = [Record(1, target="a"), Record(2, target="a"), Record(3), Record(4, target="a")]
-    rest = await submit(committer, *records)
+    rest = submit(committer, *records)
     table.gate.set()
     await asyncio.gather(first, *rest)
     assert table.groups == [[0], [1, 3], [2], [4]]
@@ -164,7 +163,7 @@ async def test_a_bad_record_stands_alone(
 ) -> None:
     first = await held_flush(table, committer)
     good = [Record(n) for n in range(10, 20)]
-    rest = await submit(committer, *good[:3], bad, *good[3:])
+    rest = submit(committer, *good[:3], bad, *good[3:])
     table.gate.set()
 
     results = await asyncio.gather(first, *rest, return_exceptions=True)
@@ -179,7 +178,7 @@ async def test_several_bad_records_are_all_found(
     table: Table, committer: Committer[Record, str]
 ) -> None:
     first = await held_flush(table, committer)
-    rest = await submit(committer, *(Record(n if n % 3 else -n) for n in range(1, 17)))
+    rest = submit(committer, *(Record(n if n % 3 else -n) for n in range(1, 17)))
     table.gate.set()
     results = await asyncio.gather(first, *rest, return_exceptions=True)
     assert sum(isinstance(result, Refused) for result in results) == 5
@@ -190,7 +189,7 @@ async def test_a_held_record_goes_round_and_delays_only_itself(
     table: Table, committer: Committer[Record, str]
 ) -> None:
     table.held = {1}
-    (held,) = await submit(committer, Record(1))
+    (held,) = submit(committer, Record(1))
     assert await committer.submit(Record(2)) == "wrote 2"
 
     async def went_round() -> bool:
@@ -211,7 +210,7 @@ async def test_trouble_that_passes_is_tried_again(
         await every(table.dsn, f"alter database {other.info.dbname} set lock_timeout = '20ms'")
         async with running(table) as patient:
             with caplog.at_level(logging.WARNING, "squid_mesh"):
-                (task,) = await submit(patient, Record(1))
+                (task,) = submit(patient, Record(1))
 
                 async def tried_again() -> bool:
                     return len(table.groups) >= 3
@@ -250,7 +249,7 @@ async def test_a_group_whose_connection_breaks_is_written_once(
     table: Table, committer: Committer[Record, str]
 ) -> None:
     first = await held_flush(table, committer)
-    rest = await submit(committer, *map(Record, range(1, 6)))
+    rest = submit(committer, *map(Record, range(1, 6)))
     table.after = "select pg_terminate_backend(pg_backend_pid())"
     table.gate.set()
     results = await asyncio.gather(first, *rest)
@@ -276,7 +275,7 @@ async def test_an_error_of_the_code_is_told_to_the_group_and_the_next_goes_on(
 async def test_stopping_tells_whoever_waits(table: Table) -> None:
     async with running(table) as committer:
         flushed = await held_flush(table, committer)
-        (queued,) = await submit(committer, Record(1))
+        (queued,) = submit(committer, Record(1))
         await committer.stop()
         for task in (flushed, queued):
             with pytest.raises(Lost):
@@ -286,7 +285,7 @@ async def test_stopping_tells_whoever_waits(table: Table) -> None:
 async def test_stopping_tells_also_whoever_goes_round(table: Table) -> None:
     async with running(table) as committer:
         table.held = {1}
-        (held,) = await submit(committer, Record(1))
+        (held,) = submit(committer, Record(1))
         await table.begun.wait()
         await committer.stop()
         with pytest.raises(Lost):
@@ -304,7 +303,7 @@ async def test_whoever_gives_up_waiting_does_not_disturb_the_others(
     table: Table, committer: Committer[Record, str]
 ) -> None:
     first = await held_flush(table, committer)
-    one, two = await submit(committer, Record(1), Record(2))
+    one, two = submit(committer, Record(1), Record(2))
     one.cancel()
     table.gate.set()
     assert await asyncio.gather(first, two) == ["wrote 0", "wrote 2"]

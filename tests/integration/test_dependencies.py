@@ -204,9 +204,7 @@ async def test_order_without_data_is_kept(mesh: Mesh, probe: Probe) -> None:
 
 
 async def test_a_fan_out_of_twenty_is_joined(mesh: Mesh) -> None:
-    runs = await asyncio.gather(
-        *(play(mesh, Wide, Numbers(left=n, right=0)) for n in range(5))
-    )
+    runs = await asyncio.gather(*(play(mesh, Wide, Numbers(left=n, right=0)) for n in range(5)))
     assert [run.output(Wide.summed) for run in runs] == [20 * n + 190 for n in range(5)]
 
 

@@ -196,9 +196,7 @@ async def test_a_branch_is_taken_by_the_output(
     assert {s for name, s in statuses(run).items() if name not in way} <= {"skipped"}
 
 
-@pytest.mark.parametrize(
-    ("amount", "merged"), [(5, ["was low", None]), (50, [None, "was high"])]
-)
+@pytest.mark.parametrize(("amount", "merged"), [(5, ["was low", None]), (50, [None, "was high"])])
 async def test_a_merge_gets_none_for_the_branch_that_was_not_taken(
     mesh: Mesh, amount: int, merged: list[str | None]
 ) -> None:

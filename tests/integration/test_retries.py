@@ -295,7 +295,9 @@ async def test_an_early_job_is_put_back(mesh: Mesh, dsn: str) -> None:
     await wake_jobs(dsn)
 
     async def is_back() -> bool:
-        job = await every(dsn, "select 1 from oban_jobs where state = 'scheduled' and meta ? 'snoozed'")
+        job = await every(
+            dsn, "select 1 from oban_jobs where state = 'scheduled' and meta ? 'snoozed'"
+        )
         return bool(job)
 
     await eventually(is_back)

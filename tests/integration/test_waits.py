@@ -95,7 +95,9 @@ async def test_a_wait_is_not_over_a_moment_before(mesh: Mesh, dsn: str) -> None:
     await wake_jobs(dsn)
 
     async def is_back() -> bool:
-        rows = await every(dsn, "select 1 from oban_jobs where meta ? 'snoozed' and state = 'scheduled'")
+        rows = await every(
+            dsn, "select 1 from oban_jobs where meta ? 'snoozed' and state = 'scheduled'"
+        )
         return bool(rows)
 
     await eventually(is_back)

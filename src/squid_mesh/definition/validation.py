@@ -22,10 +22,10 @@ _PARTS: tuple[Rule, ...] = (
     steps.outputs,
     transitions.edges,
     transitions.deadlines,
-    inputs.sources,
+    inputs.contents,
 )
 _GRAPH: tuple[tuple[Rule, ...], ...] = (
-    (steps.names, transitions.ends, transitions.exits, order.after),
+    (steps.names, transitions.ends, transitions.exits, order.after, inputs.sources),
     (order.entry, order.cycles),
     (inputs.produced,),
 )

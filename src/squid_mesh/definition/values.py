@@ -263,13 +263,14 @@ _EXPECTED = re.compile(r"Expected `([^`]*)`[^\n]*?\[(?:field_name='(\w+)', )?inp
 
 def _mismatch(kind: str, message: str) -> str:
     """Why pydantic couldn't dump a value, without the value."""
+    first = message.splitlines()[0]
+    if first != "Pydantic serializer warnings:":
+        return f"can't be stored as JSON: {first}"
     found = [
         f"{field}: expected {expected}" if field else f"expected {expected}"
         for expected, field in _EXPECTED.findall(message)
     ]
-    if found:
-        return f"is no {kind}: {'; '.join(found)}"
-    return f"can't be stored as JSON: {message.splitlines()[0]}"
+    return f"is no {kind}: {'; '.join(found) or 'it has too few or too many parts'}"
 
 
 class MissingPath(LookupError):

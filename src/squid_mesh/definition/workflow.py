@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from squid_mesh.definition.body import WorkflowType
 from squid_mesh.definition.compile import Definition, compile_workflow
@@ -49,6 +49,6 @@ def _payload(cls: type) -> object:
     return payload
 
 
-def definition_of(workflow: type[Workflow[Payload]]) -> Definition:
+def definition_of(workflow: type[Workflow[Any]]) -> Definition:
     """The compiled definition of a workflow class."""
     return workflow.__definition__

@@ -119,6 +119,9 @@ class Driver:
             return await self._drive(job)
         except Lost:
             return PutBack(1.0)  # the next delivery finds out what was written
+        except Exception:
+            logger.exception("driving run %s from step %s failed", job.run_id, job.step)
+            raise
         finally:
             self._jobs -= 1
             if not self._jobs:

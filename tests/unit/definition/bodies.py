@@ -33,6 +33,7 @@ from tests.unit.definition.steps import *
 from tests.unit.definition.steps import original
 if TYPE_CHECKING:
     from nowhere import Hidden
+def hidden_week(window: Hidden) -> Hidden: ...
 """
 
 
@@ -61,3 +62,9 @@ def marked(text: str) -> list[int]:
     """The numbers of the marked lines."""
     lines = (_PREAMBLE + text).splitlines()
     return [number for number, line in enumerate(lines, 1) if MARK in line]
+
+
+def line_of(start: str, text: str) -> int:
+    """The number of the line that begins so."""
+    lines = (_PREAMBLE + text).splitlines()
+    return next(n for n, line in enumerate(lines, 1) if line.strip().startswith(start))

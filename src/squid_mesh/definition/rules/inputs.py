@@ -11,10 +11,19 @@ from squid_mesh.definition.spec import Origin, Reference, StepSpec, WorkflowSpec
 
 
 def sources(spec: WorkflowSpec) -> Iterator[Finding]:
-    """Each reference leads to a payload field, or to a step that leaves what is read."""
+    """Each reference leads to the payload or to a step."""
 
     def problem(_: StepSpec, reference: Reference) -> str | None:
         return _unknown(spec, reference)
+
+    yield from _each(spec, problem)
+
+
+def contents(spec: WorkflowSpec) -> Iterator[Finding]:
+    """What is read is there: a field of the payload, an output of a step that leaves one."""
+
+    def problem(_: StepSpec, reference: Reference) -> str | None:
+        return _absent(spec, reference)
 
     yield from _each(spec, problem)
 
@@ -42,22 +51,28 @@ def _each(
 
 def _unknown(spec: WorkflowSpec, reference: Reference) -> str | None:
     if reference.origin is Origin.PAYLOAD:
-        return _unknown_field(spec, reference)
-    if reference.step not in spec.by_name:
-        close = hint(reference.step or "", spec.by_name)
-        return f"from unknown step {reference.step!r}{close}: name a step"
-    kind = spec.by_name[reference.step].kind
-    if reference.origin is Origin.OUTPUT and kind not in HAS_OUTPUT:
+        if reference.step is None:
+            return None
+        return f"the payload of step {reference.step!r}, but a run has one payload: leave step out"
+    if reference.step in spec.by_name:
+        return None
+    close = hint(reference.step or "", spec.by_name)
+    return f"from unknown step {reference.step!r}{close}: name a step"
+
+
+def _absent(spec: WorkflowSpec, reference: Reference) -> str | None:
+    if reference.origin is Origin.PAYLOAD:
+        return _absent_field(spec, reference)
+    source = spec.by_name.get(reference.step or "")
+    if source is not None and reference.origin is Origin.OUTPUT and source.kind not in HAS_OUTPUT:
         return (
-            f"the output of {reference.step!r}, but a {word(kind)} leaves none: "
+            f"the output of {reference.step!r}, but a {word(source.kind)} leaves none: "
             "wire the output of a step or an approval"
         )
     return None
 
 
-def _unknown_field(spec: WorkflowSpec, reference: Reference) -> str | None:
-    if reference.step is not None:
-        return f"the payload of step {reference.step!r}, but a run has one payload: leave step out"
+def _absent_field(spec: WorkflowSpec, reference: Reference) -> str | None:
     names = [field.name for field in spec.payload.fields]
     if reference.path and reference.path[0] not in names:
         close = hint(str(reference.path[0]), names)
@@ -66,7 +81,7 @@ def _unknown_field(spec: WorkflowSpec, reference: Reference) -> str | None:
 
 
 def _missing(spec: WorkflowSpec, step: StepSpec, reference: Reference, known: Facts) -> str | None:
-    if reference.step is None or _unknown(spec, reference) is not None:
+    if reference.step is None or _absent(spec, reference) is not None:
         return None
     fact = (reference.step, reference.origin)
     if fact in known.always or (reference.optional and fact in known.sometimes):

@@ -64,7 +64,7 @@ class W(Workflow[P]):
 class W(Workflow[P]):
     a = approval(deadline=timedelta(days=1))  # <- here
 """,
-        "approval 'a' has a deadline but no way out when it passes: write a.on_timeout >> … in a flow",
+        "no way out when it passes: write a.on_timeout >> … in a flow",
     ),
     Case(
         "§3.4: on_timeout has a deadline",
@@ -73,7 +73,7 @@ class W(Workflow[P]):
     a = approval()  # <- here
     flow = (a.on_approved >> complete, a.on_rejected >> complete, a.on_timeout >> complete)
 """,
-        "approval 'a' has an on_timeout but no deadline: write approval(deadline=timedelta(days=2))",
+        "approval 'a' has an on_timeout but no deadline: write approval(deadline=timedelta(",
     ),
     Case(
         "§3.4: a deadline is positive",

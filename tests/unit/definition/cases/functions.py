@@ -26,8 +26,7 @@ class W(Workflow[P]):
             (
                 "nameless",
                 "P.url",
-                "is defined inside a function: move it to the top of its module "
-                "(and give a decorator functools.wraps)",
+                "top of its module (and give a decorator functools.wraps)",
             ),
             ("original", "P.url", "steps:replaced leads to another object than this function"),
             ("generates", "", "steps:generates is a generator: return one value"),
@@ -40,15 +39,13 @@ class W(Workflow[P]):
             (
                 "returns_bank",
                 "",
-                "the return annotation of tests.unit.definition.steps:returns_bank: "
-                "Bank is nothing that JSON can hold (",
+                "return annotation of tests.unit.definition.steps:returns_bank: Bank is nothing",
             ),
             ("returns_odd", "", "Odd is nothing that JSON can hold ("),
             (
                 "takes_many",
                 "",
-                "parameter *values: str of tests.unit.definition.steps:takes_many "
-                "can't be wired by name: write each one out",
+                "*values: str of tests.unit.definition.steps:takes_many can't be wired by name",
             ),
             ("takes_names", "", "parameter **values: str of"),
             ("dict.fromkeys", "", "None:dict.fromkeys is bound to an object"),

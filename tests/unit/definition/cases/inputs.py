@@ -93,7 +93,8 @@ class Elsewhere(Workflow[P]):
 class W(Workflow[P]):
     b = step(take).takes(Elsewhere.a.output)  # <- here
 """,
-        "input 'value' of step 'b': step 'a' is a step of Elsewhere: a run reads only its own steps. "
+        "input 'value' of step 'b': step 'a' is a step of Elsewhere: "
+        "a run reads only its own steps. "
         "Declare it here too",
     ),
     Case(

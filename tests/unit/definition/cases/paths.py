@@ -34,8 +34,7 @@ class W(Workflow[P]):
         for path, message in (
             (
                 ".names.foot",
-                ".foot is not among what is stored of Names: write one of root; "
-                "did you mean 'root'?",
+                ".foot is not among what is stored of Names: write one of root; did you mean",
             ),
             (".emial", ".emial is not among what is stored of Account: write one of email,"),
             (".shout", ".shout is not among what is stored of Account"),
