@@ -33,6 +33,14 @@ class BodyFailure:
 def from_exception(error: BaseException, step: str, attempt: int) -> BodyFailure:
     """What an exception out of a body says. Never raises, whatever the exception does."""
     kinds = tuple(name_of(kind) for kind in type(error).__mro__)
+    try:
+        return _told(error, kinds, step, attempt)
+    except Exception:  # noqa: BLE001 (an error that was put together wrongly is still to be told)
+        return _failure(error, None, None, Failed(kinds), step, attempt)
+
+
+def _told(error: BaseException, kinds: tuple[str, ...], step: str, attempt: int) -> BodyFailure:
+    """The failure, with what `StepError` and `RetryLater` say beside their text."""
     match error:
         case StepError():
             failed = Failed(kinds, error.retryable)
@@ -89,7 +97,7 @@ def _stored(
 def _text(error: BaseException) -> str:
     try:
         return str(error) or type(error).__name__
-    except Exception:  # noqa: BLE001 (an error whose __str__ raises is still to be told)
+    except BaseException:  # noqa: BLE001 (an error whose __str__ raises is still to be told)
         return f"{type(error).__name__} (its text can't be shown)"
 
 

@@ -15,37 +15,33 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a function came to. Not a future's own exception: a future can't carry every one."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Call:
     function: Callable[[], Any]
-    future: asyncio.Future[Any]
+    future: asyncio.Future[_Outcome]
     loop: asyncio.AbstractEventLoop
 
     def run(self) -> None:
         try:
-            result = self.function()
+            outcome = _Outcome(value=self.function())
         except BaseException as error:  # noqa: BLE001 (a body may raise anything; its driver tells)
-            self._answer(_set_exception, error)
-        else:
-            self._answer(_set_result, result)
-
-    def _answer(self, set_outcome: Callable[[asyncio.Future[Any], Any], None], value: Any) -> None:
+            outcome = _Outcome(error=error)
         try:
-            self.loop.call_soon_threadsafe(set_outcome, self.future, value)
+            self.loop.call_soon_threadsafe(_answer, self.future, outcome)
         except RuntimeError:  # the loop is closed: nobody waits for this body any more
             return
 
 
-def _set_result(future: asyncio.Future[Any], value: Any) -> None:
+def _answer(future: asyncio.Future[_Outcome], outcome: _Outcome) -> None:
     if not future.done():
-        future.set_result(value)
-
-
-def _set_exception(future: asyncio.Future[Any], error: BaseException) -> None:
-    if future.done():
-        return
-    if isinstance(error, StopIteration):  # a future can't carry it
-        error = RuntimeError(f"the body raised {error!r}")
-    future.set_exception(error)
+        future.set_result(outcome)
 
 
 class Threads:
@@ -70,7 +66,10 @@ class Threads:
                 name = f"squid-mesh-step-{self._started}"
                 threading.Thread(target=self._work, name=name, daemon=True).start()
         self._calls.put(call)
-        return await call.future
+        outcome = await call.future
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.value
 
     def close(self) -> None:
         """Let idle threads end; busy ones end with their body."""

@@ -172,7 +172,7 @@ class Committer[Record, Outcome]:
         try:
             outcomes = await self._write(self._connection, [entry.record for entry in batch])
         except psycopg.Error as error:
-            if _class(error) not in BLAMES_A_RECORD:
+            if not _blames_a_record(error):
                 raise
             await self._blame(batch, error)
             return
@@ -237,6 +237,12 @@ class Committer[Record, Outcome]:
     def _abandon(entries: Iterable[_Entry[Record, Outcome]], error: Exception) -> None:
         for entry in entries:
             entry.fail(error)
+
+
+def _blames_a_record(error: psycopg.Error) -> bool:
+    """Whether the server says so, or psycopg itself, which sees some bad data before the server."""
+    refused_here = isinstance(error, psycopg.DataError) and error.sqlstate is None
+    return refused_here or _class(error) in BLAMES_A_RECORD
 
 
 def _class(error: psycopg.Error) -> str:

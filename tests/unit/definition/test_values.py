@@ -159,7 +159,7 @@ def test_a_typed_value_comes_back_as_it_was(
 REFUSED: list[tuple[Any, Any, str]] = [
     (str, "a\0b", "holds a NUL character, which Postgres can't store"),
     (dict[str, str], {"\0": ""}, "holds a NUL character"),
-    (Any, [{"a": ["\0"]}], "holds a NUL character"),
+    (Any, [1, {"a": ["\0"]}], "holds a NUL character"),
     (str, "\ud800", "can't be stored as JSON: "),
     (Any, "\ud800", "can't be stored as JSON: "),
     (float, math.nan, "holds NaN or an infinity, which JSON can't hold"),
@@ -280,13 +280,13 @@ class Shrinks(BaseModel):
 
     @model_serializer(when_used="json")
     def as_json(self) -> dict[str, Any]:
-        return {"password": "**********"}
+        return {"password": self.password}
 
 
 def test_a_secret_behind_a_serializer_of_its_own_is_refused() -> None:
     value = Shrinks(password=SecretStr("hunter2"), other=SecretStr("x"))
 
-    with pytest.raises(Unstorable, match="holds a secret in a form"):
+    with pytest.raises(Unstorable, match="holds a secret that its annotation doesn't tell"):
         Codec(Shrinks).dump(value)
 
 

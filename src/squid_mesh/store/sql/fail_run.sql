@@ -22,6 +22,13 @@ stopped as (
   returning s.job_id
 ),
 removed as (
+  delete from {oban}.oban_jobs where id in (select job_id from stopped) and state <> 'executing'
+),
+left_running as (
+  select count(*)::int as n from {schema}.steps
+  where run_id = %(run)s and status = 'running' and step <> %(step)s
+),
+moved as (
   update {schema}.runs r set
     running = l.n, queued = 0, retrying = 0, paused = 0, open_ends = l.n,
     error = coalesce(r.error, f.error),
