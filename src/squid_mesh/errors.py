@@ -3,6 +3,7 @@
 SquidMeshError
 ├── WorkflowDefinitionError (TypeError)   a workflow class that can't be wired; all its problems
 ├── InvalidConfig (ValueError)            a setting of a mesh that is missing or wrong
+├── NotOpen                               the mesh has not been started, or has been stopped
 ├── NotInstalled                          the schema isn't there, or is older than this code
 ├── InvalidPayload (ValueError)           a payload that its model refuses; all its problems
 ├── PayloadTooLarge (ValueError)
@@ -71,6 +72,16 @@ class InvalidConfig(SquidMeshError, ValueError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("invalid configuration: " + "; ".join(self.problems))
+
+
+class NotOpen(SquidMeshError):
+    """A call that needs a running mesh, on one that isn't started or has been stopped."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"mesh {name!r} is not open: use `async with mesh:`, or await mesh.start()"
+        )
 
 
 class NotInstalled(SquidMeshError):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, TypedDict, Unpack, overload
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -21,13 +20,14 @@ from squid_mesh.definition.workflow import Workflow
 from squid_mesh.dispatch import oban as dispatch
 from squid_mesh.dispatch.oban import Oban
 from squid_mesh.engine.states import ENDED, RunStatus
-from squid_mesh.errors import InvalidConfig, InvalidRunId, WaitTimeout
+from squid_mesh.errors import InvalidConfig, InvalidRunId, NotOpen, WaitTimeout
 from squid_mesh.inspection import reading
 from squid_mesh.inspection.models import Run, RunDetails, RunPage
 from squid_mesh.inspection.reader import Reader
 from squid_mesh.runtime.cancelling import cancel
 from squid_mesh.runtime.catalog import Catalog, Plan
-from squid_mesh.runtime.process import Process, Settings
+from squid_mesh.runtime.process import Process
+from squid_mesh.runtime.settings import Gathered, Settings
 from squid_mesh.runtime.starter import Held, Started, Starter
 from squid_mesh.runtime.starting import Request, to_start
 from squid_mesh.runtime.surroundings import Resources
@@ -41,8 +41,22 @@ type Pool = AsyncConnectionPool[Any]
 LONGEST_PAGE = 1000
 """Runs on one page of `list_runs`, at most."""
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INSTALLATION = 0x4F42414E  # "OBAN": one installation at a time in a database
+
+
+class Options(TypedDict, total=False):
+    """The options of `Mesh` that `Mesh.connect` passes on."""
+
+    schema: str
+    queue: str
+    resources: Iterable[object]
+    actions: Iterable[Callable[..., Any]]
+    observers: Iterable[Observer]
+    direct_dsn: str | None
+    heartbeat: timedelta
+    lease: timedelta
+    blocked: timedelta
+    grace: timedelta
 
 
 class Mesh:
@@ -85,31 +99,31 @@ class Mesh:
     ) -> None:
         self._pool = pool
         self._oban = oban
-        self._owned: tuple[bool, bool] = (False, False)
-        self._statements = Statements(schema, dispatch.prefix_of(oban))
-        self._reader = Reader(self._statements)
-        self._catalog = Catalog(workflows, actions, self._load_definition)
-        self._settings = Settings(
-            name=name,
-            dsn=direct_dsn or _dsn_of(pool),
-            queueing=Queueing(queue, dispatch.worker_of(name)),
-            queues=(queue,),
-            heartbeat=heartbeat.total_seconds(),
-            lease=lease.total_seconds(),
-            blocked=blocked.total_seconds(),
-            grace=grace.total_seconds(),
-        )
-        _check(self._settings)
+        self._owns_both = False
+        self._installs = False
         self._telemetry = Telemetry(observers)
-        self._starter = Starter(pool, self._statements, self._settings.queueing, self._telemetry)
-        self._process = Process(
-            self._settings,
-            self._statements,
-            self._catalog,
-            Resources(resources),
-            self._telemetry,
-        )
+        self._running: Process | None = None
         self._open = AsyncExitStack()
+        config = Gathered()
+        with config.part():
+            self._statements = Statements(schema, dispatch.prefix_of(oban))
+        with config.part():
+            self._catalog = Catalog(workflows, actions, self._load_definition)
+        with config.part():
+            self._resources = Resources(resources)
+        with config.part():
+            self._settings = Settings.of(
+                name=name,
+                dsn=direct_dsn or _dsn_of(pool),
+                queueing=Queueing(queue, dispatch.worker_of(name)),
+                heartbeat=heartbeat,
+                lease=lease,
+                blocked=blocked,
+                grace=grace,
+            )
+        config.tell()
+        self._reader = Reader(self._statements)
+        self._starter = Starter(pool, self._statements, self._settings.queueing, self._telemetry)
 
     @classmethod
     def connect(
@@ -121,7 +135,7 @@ class Mesh:
         install: bool = False,
         name: str = "squid_mesh",
         max_connections: int = 10,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> Self:
         """A mesh with a pool and an Oban of its own, for a process that has neither.
 
@@ -129,10 +143,10 @@ class Mesh:
         and of Squid Mesh are created where they are missing. The rest as for `Mesh`.
         """
         pool: Pool = AsyncConnectionPool(dsn, open=False, min_size=1, max_size=max_connections)
-        grace: timedelta = options.get("grace", timedelta(seconds=15))
-        oban = dispatch.own_oban(pool, name, dict(queues), grace.total_seconds())
+        oban = dispatch.own_oban(pool, name, dict(queues))
         mesh = cls(pool, oban=oban, workflows=workflows, name=name, **options)
-        mesh._owned = (True, install)
+        mesh._owns_both = True
+        mesh._installs = install
         return mesh
 
     # life
@@ -148,29 +162,39 @@ class Mesh:
 
     async def start(self) -> None:
         """Begin to start and drive runs. Raises `NotInstalled` when tables are missing."""
-        owns, install = self._owned
         async with AsyncExitStack() as opening:
-            if owns:
+            if self._owns_both:
                 await opening.enter_async_context(self._pool)
-            if install:
+            if self._installs:
                 await self.install()
             async with self._pool.connection() as connection:
                 await dispatch.check(connection, self._statements.oban)
                 await migrations.check(connection, self._statements)
             await self._register()
-            await self._process.start()
-            opening.push_async_callback(self._process.stop)
-            dispatch.attach(self._settings.name, self._process.driver.drive)
+            process = Process(
+                self._settings, self._statements, self._catalog, self._resources, self._telemetry
+            )
+            await process.start()
+            opening.push_async_callback(process.stop)
+            dispatch.attach(self._settings.name, process.driver.drive)
             opening.callback(dispatch.detach, self._settings.name)
-            if owns:
+            if self._owns_both:
                 await self._oban.start()
                 opening.push_async_callback(self._oban.stop)
-            opening.push_async_callback(self._process.drain)
+            opening.push_async_callback(process.drain)
             self._open = opening.pop_all()
+            self._running = process
 
     async def stop(self) -> None:
         """Begin nothing more, let steps under way end, and let go of everything."""
+        self._running = None
         await self._open.aclose()
+
+    @property
+    def _process(self) -> Process:
+        if self._running is None:
+            raise NotOpen(self._settings.name)
+        return self._running
 
     async def migrate(self) -> list[str]:
         """Install or upgrade the mesh's own tables; the names of the migrations applied.
@@ -338,7 +362,7 @@ class Mesh:
         """
         if not 1 <= limit <= LONGEST_PAGE:
             raise ValueError(f"limit={limit}: ask for 1 to {LONGEST_PAGE} runs")
-        statuses = {status} if isinstance(status, RunStatus) else status
+        statuses = {RunStatus(status)} if isinstance(status, str) else status
         async with self._pool.connection() as connection:
             return await self._reader.page(
                 connection,
@@ -377,20 +401,6 @@ class Mesh:
         row = await self._reader.row(connection, run_id)
         plan = await self._catalog.plan(row["definition"])
         return reading.run(row, reading.secrets(plan.graph.spec), created=created)
-
-
-def _check(settings: Settings) -> None:
-    problems: list[str] = []
-    if not _NAME.fullmatch(settings.name):
-        problems.append(f"name={settings.name!r}: use letters, digits and _")
-    if not settings.queueing.queue.strip():
-        problems.append("queue is empty: name an Oban queue")
-    if not 0 < settings.heartbeat * 2 <= settings.lease:
-        problems.append("lease must be at least twice heartbeat, or the living look dead")
-    if settings.grace < 0 or settings.blocked <= 0:
-        problems.append("grace must not be negative, and blocked must be positive")
-    if problems:
-        raise InvalidConfig(problems)
 
 
 def _dsn_of(pool: Pool) -> str:

@@ -45,6 +45,7 @@ class Action:
             ),
             self.output.digest,
             cases(self.output.annotation),
+            self.output.secret,
         )
 
 

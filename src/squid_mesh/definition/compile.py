@@ -87,6 +87,8 @@ class _Compiler:
         self.cls = cls
         self.name = name
         self.report = report
+        if not _is_name(name):
+            report.tell(f'the workflow is named {name!r}: write text, name="refunds"')
         self.body = Body(cls, report)
         self.payload = self._payload_class(payload)
         self.actions = {n: a for n in self.body.nodes if (a := self._action(n)) is not None}
@@ -97,7 +99,7 @@ class _Compiler:
     def compile(self) -> Definition:
         self.body.check()
         spec = WorkflowSpec(
-            name=self.name,
+            name=str(self.name),
             flow=self.body.has_flow,
             triggers=tuple(map(self._trigger, self.body.triggers)),
             payload=self._payload,
@@ -139,6 +141,7 @@ class _Compiler:
 
     def _payload_class(self, payload: Any) -> type[Payload]:
         if isinstance(payload, type) and issubclass(payload, Payload):
+            payload.model_rebuild(raise_errors=False)  # of types that were declared after it
             return payload
         name = show(payload)
         self.report.tell(f"{name} is no payload: write class {name}(Payload)")
@@ -260,6 +263,10 @@ class _Compiler:
         except Unwirable as error:
             self._tell(error.problem, node, f"{what} of {node!r}: ")
             return None
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name.strip())
 
 
 def _text(value: object) -> str | None:

@@ -172,7 +172,8 @@ class ParameterSpec:
 class ActionSpec:
     """A function as a definition sees it: its name, its parameters and what it returns.
 
-    `output` is a digest of the output's JSON schema, `cases` every value of a closed type.
+    `output` is a digest of the output's JSON schema, `cases` every value of a closed type, `secret`
+    whether there are secrets in it.
     """
 
     __pydantic_config__ = _CLOSED
@@ -181,6 +182,7 @@ class ActionSpec:
     parameters: tuple[ParameterSpec, ...] = ()
     output: str | None = None
     cases: tuple[Json, ...] | None = None
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class Codec:
         try:
             self._json_schema  # noqa: B018 (built here, kept for the digest)
         except _NO_SCHEMA as error:
-            return f"{show(self.annotation)} is nothing that JSON can hold ({_first_line(error)})"
+            return f"{show(self.annotation)} is nothing that JSON can hold ({_reason(error)})"
         return None
 
     def dump(self, value: Any) -> bytes:
@@ -138,6 +138,12 @@ class Codec:
         except ValidationError as error:
             raise Unreadable(f"is no {show(self.annotation)}: {told(error)}") from None
 
+    def masked(self, value: Any) -> Any:
+        """A stored value as it may be shown: without its secrets. Raises `Unreadable`."""
+        if not self.secret:
+            return value
+        return orjson.loads(self._adapter.dump_json(self.load(value), by_alias=False))
+
     def load_json(self, data: bytes | str) -> Any:
         """The typed value of JSON text. Raises pydantic's `ValidationError`."""
         return self._adapter.validate_json(data, strict=True, by_name=True)
@@ -149,6 +155,15 @@ _NO_SCHEMA = (
     PydanticUndefinedAnnotation,
     PydanticUserError,
 )
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no schema, without pydantic's advice to its own users."""
+    if getattr(error, "code", None) in {"class-not-fully-defined", "undefined-annotation"}:
+        return "an annotation in it can't be resolved: import its type at run time, and before"
+    return _first_line(error).partition(" Set `")[0]
+
+
 _SECRETS = (Secret, SecretStr, SecretBytes)
 
 

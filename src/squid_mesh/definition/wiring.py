@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, is_dataclass
+from reprlib import repr as short
 from typing import Any, cast
 
 from pydantic import BaseModel, SecretBytes, SecretStr
@@ -139,7 +140,7 @@ def _check_constant(wire: Constant, value: Any, target: Codec) -> None:
     try:
         target.load(wire.value)
     except Unreadable as error:
-        raise Unwirable(f"the constant {value!r} {error}: pass a value of that type") from None
+        raise Unwirable(f"the constant {short(value)} {error}: pass a value of that type") from None
 
 
 def _path(annotation: Any, path: Path) -> Path:
@@ -178,7 +179,7 @@ def _constant(value: Any) -> Constant:
         storable(to_json(constant, inf_nan_mode="constants"))
     except (PydanticSerializationError, Unstorable, ValueError):
         raise Unwirable(
-            f"the constant {value!r} can't be stored as JSON: pass something that can, wire "
+            f"the constant {short(value)} can't be stored as JSON: pass something that can, wire "
             "references by themselves or in a list, tuple or dict, or wire a resource"
         ) from None
     return Constant(constant)

@@ -39,7 +39,9 @@ class Workflow[T: Payload](metaclass=WorkflowType):
                 source,
             )
             raise WorkflowDefinitionError(cls.__name__, [problem])
-        cls.__definition__ = compile_workflow(cls, name or cls.__name__, _payload(cls), source)
+        cls.__definition__ = compile_workflow(
+            cls, cls.__name__ if name is None else name, _payload(cls), source
+        )
 
 
 def _payload(cls: type) -> object:

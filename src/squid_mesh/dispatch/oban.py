@@ -84,10 +84,13 @@ def prefix_of(oban: Oban) -> str:
     return str(getattr(oban, "_prefix", "public"))
 
 
-def own_oban(pool: Any, name: str, queues: dict[str, int], grace: float) -> Oban:
-    """An Oban of the mesh's own. Named, as a nameless one replaces the process's default."""
+def own_oban(pool: Any, name: str, queues: dict[str, int]) -> Oban:
+    """An Oban of the mesh's own. Named, as a nameless one replaces the process's default.
+
+    The mesh has drained when it stops, so what runs still has had its time.
+    """
     return Oban(
-        pool=pool, name=f"squid_mesh.{name}", queues=dict(queues), shutdown_grace_period=grace
+        pool=pool, name=f"squid_mesh.{name}", queues=dict(queues), shutdown_grace_period=0.0
     )
 
 

@@ -90,6 +90,8 @@ class RunDetails(Run):
     steps: tuple[StepState, ...]
     step_runs: tuple[StepState, ...]
     audit_events: tuple[AuditEvent, ...]
+    stored: Mapping[str, Any] = field(repr=False)
+    """The outputs as they are stored, secrets and all, by step: what `output` reads."""
     codecs: Mapping[str, Codec] = field(repr=False, compare=False)
 
     def output[R](self, step: Step[R], /) -> R:
@@ -100,7 +102,7 @@ class RunDetails(Run):
             raise LookupError(f"{self.workflow} has no step {name!r}")
         if state.status is not StepStatus.COMPLETED:
             raise LookupError(f"step {name!r} of run {self.id} is {state.status}: it has no output")
-        return cast("R", self.codecs[name].load(state.output))
+        return cast("R", self.codecs[name].load(self.stored[name]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,5 +97,5 @@ def decode_cursor(cursor: str) -> tuple[datetime, UUID]:
     try:
         inserted_at, run_id = orjson.loads(base64.urlsafe_b64decode(cursor))
         return datetime.fromisoformat(inserted_at), UUID(run_id)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{cursor!r} is no cursor: pass next_cursor of a page") from error

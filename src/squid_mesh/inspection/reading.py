@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -82,14 +83,28 @@ def details(
         step.name: _state(spec, step, begun.get(step.name), by_step.get(step.name, []), absent)
         for step in spec.steps
     }
+    states |= {
+        step.name: replace(states[step.name], output=_shown(states[step.name].output, step, codecs))
+        for step in spec.steps
+        if step.action is not None and step.action.secret
+    }
     return RunDetails(
         **_run_fields(row, secrets(spec)),
         context=_context(spec, states),
         steps=tuple(states.values()),
         step_runs=tuple(states[s["step"]] for s in steps if s["status"] != StepStatus.WAITING),
         audit_events=tuple(AuditEvent(**event) for event in events),
+        stored={s["step"]: s["output"] for s in steps},
         codecs=codecs,
     )
+
+
+def _shown(output: Any, step: StepSpec, codecs: Mapping[str, Codec]) -> Any:
+    """An output without its secrets; nothing of it, when no loaded code says where they are."""
+    if output is None:
+        return None
+    codec = codecs[step.name]
+    return codec.masked(output) if codec.secret else MASK
 
 
 def _context(spec: WorkflowSpec, states: Mapping[str, StepState]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -17,27 +16,14 @@ from squid_mesh.runtime.ledger import Ledger, SideConnection
 from squid_mesh.runtime.loops import Loop
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.recovery import Recovery
+from squid_mesh.runtime.settings import Settings
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.runtime.threads import Threads
 from squid_mesh.runtime.waiting import Waiters
 from squid_mesh.store.connections import connect, connect_committer
 from squid_mesh.store.statements import Statements
-from squid_mesh.store.writes import Queueing, Writer
+from squid_mesh.store.writes import Writer
 from squid_mesh.telemetry import Telemetry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a process needs to know. Times are in seconds."""
-
-    name: str
-    dsn: str
-    queueing: Queueing
-    queues: tuple[str, ...]
-    heartbeat: float
-    lease: float
-    blocked: float
-    grace: float
 
 
 class Process:
@@ -116,7 +102,7 @@ class Process:
                 "mesh": self._settings.name,
                 "node": socket.gethostname(),
                 "pid": os.getpid(),
-                "queues": list(self._settings.queues),
+                "queues": [self._settings.queueing.queue],
                 "definitions": self._catalog.versions,
                 "actions": self._catalog.action_names,
             },

@@ -20,6 +20,12 @@ from squid_mesh.engine.graph import Graph
 from squid_mesh.errors import InvalidPayload, InvalidTrigger, PayloadTooLarge
 from squid_mesh.store.records import FirstStep, Start
 
+LONGEST_TEXT = 255
+"""Characters of a key, a tag or its name, at most."""
+
+PRIORITIES = range(-2, 5)
+"""What a run may be started with; lower begins first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -31,12 +37,30 @@ class Request:
     tags: Mapping[str, str] | None = None
     priority: int = 0
 
+    def check(self) -> None:
+        """Raise `ValueError` or `TypeError` for what isn't payload and can't be stored."""
+        if self.key is not None:
+            _check_text("key", self.key)
+        for name, value in (self.tags or {}).items():
+            _check_text("a tag's name", name)
+            _check_text(f"tag {name!r}", value)
+        if self.priority not in PRIORITIES:
+            raise ValueError(f"priority={self.priority!r}: from -2, which begins first, to 4")
+
+
+def _check_text(what: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{what} is {value!r}: write text")
+    if not 0 < len(value) <= LONGEST_TEXT or "\0" in value or not value.isprintable():
+        raise ValueError(f"{what} must be 1 to {LONGEST_TEXT} printable characters")
+
 
 def to_start(definition: Definition, request: Request, index: int | None = None) -> Start:
     """A validated start; `index` is its place among several.
 
     Raises `InvalidTrigger`, `InvalidPayload` or `PayloadTooLarge`.
     """
+    request.check()
     spec = definition.spec
     trigger = request.trigger or spec.triggers[0].name
     if trigger not in {t.name for t in spec.triggers}:
@@ -119,9 +143,9 @@ def _invalid(name: str, error: ValidationError, index: int | None) -> InvalidPay
     )
 
 
-def same_request(start: Start, trigger: str, payload: Any) -> bool:
+def same_request(start: Start, trigger: str, payload: str) -> bool:
     """Whether a run that holds the key was started with the same trigger and payload."""
-    return trigger == start.trigger and payload == orjson.loads(start.payload)
+    return trigger == start.trigger and orjson.loads(payload) == orjson.loads(start.payload)
 
 
 def uuid7() -> UUID:

@@ -339,18 +339,29 @@ def _outcomes(records: list[Progress], rows: Sequence[tuple[Any, ...]]) -> list[
     outcomes: list[Outcome | Busy] = [
         Advanced(record.next if record.inline else None) for record in records
     ]
-    for kind, number, step, accepted in rows:
-        match kind:
-            case "locked" | "done":
-                if accepted is None:
-                    continue
-                for missing in set(range(len(records))).difference(accepted):
-                    if not isinstance(outcomes[missing], Busy):
-                        outcomes[missing] = BUSY if kind == "locked" else Stale()
-            case "joined":
-                outcomes[number] = Advanced(step)
-            case "stopped":
-                outcomes[number] = Stopped()
-            case status:
-                outcomes[number] = Ended(RunStatus(status))
+    exceptions = {kind: set(ords) for kind, _, _, ords in rows if ords is not None}
+    everyone = set(range(len(records)))
+    for number in everyone - exceptions.get("done", everyone):
+        outcomes[number] = Stale()
+    for number in everyone - exceptions.get("locked", everyone):
+        outcomes[number] = BUSY
+    for number in exceptions.get("gone", ()):
+        outcomes[number] = Stale()
+    for kind, number, step, _ in rows:
+        if kind not in _OF_THE_GROUP:
+            outcomes[number] = _outcome(kind, step)
     return outcomes
+
+
+_OF_THE_GROUP = frozenset({"locked", "done", "gone"})
+"""Rows that list records: those whose run was locked, those accepted, those whose run is gone."""
+
+
+def _outcome(kind: str, step: str | None) -> Outcome:
+    match kind:
+        case "joined":
+            return Advanced(step)
+        case "stopped":
+            return Stopped()
+        case status:
+            return Ended(RunStatus(status))

@@ -23,7 +23,7 @@ MARK = "# <- here"
 _PREAMBLE = """\
 from __future__ import annotations
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from pydantic import SecretStr
 from squid_mesh import (
     Constant, Exponential, NoPayload, Payload, Retry, Workflow, approval, complete, connection,

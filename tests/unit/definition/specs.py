@@ -94,6 +94,7 @@ actions = st.builds(
     ),
     st.none() | texts,
     st.none() | st.lists(json_values, max_size=3).map(tuple),
+    st.booleans(),
 )
 retries = st.builds(
     RetrySpec,

@@ -6,7 +6,7 @@ from typing import Any, Literal, Optional, TypeVar
 
 import pytest
 
-from squid_mesh.definition import annotations, navigation
+from squid_mesh.definition import annotations
 from squid_mesh.definition.annotations import accepts_none, cases, same, show
 from squid_mesh.definition.navigation import NoSuchPath, follow
 from squid_mesh.definition.reference import Attribute
@@ -75,7 +75,7 @@ def test_the_cases_of_a_closed_type(annotation: Any, values: Any) -> None:
         (type(None), True),
         (str | None, True),
         (Maybe[str], True),
-        (Literal["a", None], True),
+        (Literal["a"] | None, True),
         (Any, True),
         (object, True),
         (T, True),
@@ -164,7 +164,7 @@ def test_a_path_does_not_lead_into_these(annotation: Any) -> None:
 def test_fields_are_those_of_classes_with_names() -> None:
     assert annotations.fields(Literal["a"]) is None
     assert annotations.fields(dict[str, int]) is None
-    assert navigation.fields(Score) == annotations.Fields(
+    assert annotations.fields(Score) == annotations.Fields(
         {"value": float, "reason": annotations.fields(Score).types["reason"]},  # type: ignore[union-attr]
         by_key=True,
         absent=frozenset({"reason"}),

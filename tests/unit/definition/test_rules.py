@@ -255,6 +255,17 @@ class Generic[T](Payload):
 class W(Workflow[Generic[int]]):
     a = step(count).takes(Generic[int].item)
 """,
+    "with a payload of types declared after it": """
+class Early(Payload):
+    later: Later
+class Later(Payload):
+    n: int
+class W(Workflow[Early]):
+    a = step(count).takes(Early.later.n)
+""",
+    "made by a call": """
+W = type(Workflow)("W", (Workflow,), {"a": step(nothing).takes()})
+""",
     "with fields of a payload's base": """
 class W(Workflow[Narrower]):
     a = step(say).takes(P.url)

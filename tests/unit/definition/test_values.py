@@ -267,6 +267,16 @@ def test_a_type_with_secrets_says_so() -> None:
     assert not Codec(Account).secret
 
 
+def test_a_stored_value_is_shown_without_its_secrets() -> None:
+    stored = {"user": "ann", "password": "hunter2", "tags": ["a"]}
+
+    assert Codec(Login).masked(stored) == stored | {"password": "**********"}
+    assert Codec(Account | None).masked(None) is None
+    assert Codec(dict[str, Any]).masked(stored) == stored
+    with pytest.raises(Unreadable):
+        Codec(Login).masked({})
+
+
 def test_asterisks_are_text_like_any_other() -> None:
     login = Login(user="**********", password=SecretStr(""))
 

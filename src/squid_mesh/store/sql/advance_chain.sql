@@ -2,12 +2,15 @@
 -- Locks: the runs, without waiting. Guards: the step's status, attempt and claim (law 2); whether the run
 -- still goes on is read from the locked row. Only exceptions come back: which records found their run
 -- held (locked) or their claim gone (done), and which runs ended or stopped.
-with locked as materialized (
+with asked as materialized (
+  select * from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(output)b, %(next)b, %(queue)b, %(job)b)
+        as t(ord, run_id, step, attempt, output, next, queue, job)
+      limit %(n)s::int
+),
+locked as materialized (
   select t.*, r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
          {schema}.now() as at
-  from (select * from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(output)b, %(next)b, %(queue)b, %(job)b)
-          as t(ord, run_id, step, attempt, output, next, queue, job)
-        limit %(n)s::int) t,
+  from asked t,
     lateral (select * from {schema}.runs where id = t.run_id for no key update skip locked) r
 ),
 done as materialized (
@@ -52,3 +55,6 @@ union all
 select 'stopped', ord, null from done where not going
 union all
 select outcome, ord, null from ended where outcome is not null
+union all
+select 'gone', null, case when (select count(*) from locked) < %(n)s::int then array(
+  select ord from asked a where not exists (select from {schema}.runs where id = a.run_id)) end

@@ -4,14 +4,17 @@
 -- A target row is written once, after everything that the group does to it was added up (two siblings
 -- in one flush take two off the join's counter). No relation of the statement is joined to another:
 -- columns travel along in returning.
-with locked as materialized (
+with asked as materialized (
+  select * from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(status)b, %(output)b, %(error)b,
+                           %(delay)b, %(next)b, %(queue)b, %(inline)b, %(joins)b, %(ends)b, %(fails)b, %(needs)b, %(job)b)
+        as t(ord, run_id, step, attempt, status, output, error, delay, next, queue, inline, joins, ends,
+             fails, needs, job)
+      limit %(n)s::int
+),
+locked as materialized (
   select t.*, r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
          {schema}.now() as at
-  from (select * from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(status)b, %(output)b, %(error)b,
-                             %(delay)b, %(next)b, %(queue)b, %(inline)b, %(joins)b, %(ends)b, %(fails)b, %(needs)b, %(job)b)
-          as t(ord, run_id, step, attempt, status, output, error, delay, next, queue, inline, joins, ends,
-               fails, needs, job)
-        limit %(n)s::int) t,
+  from asked t,
     lateral (select * from {schema}.runs where id = t.run_id for no key update skip locked) r
 ),
 done as materialized (
@@ -145,3 +148,6 @@ union all
 select 'stopped', ord, null, null from done where not going
 union all
 select outcome, ord, null, null from counted where outcome is not null
+union all
+select 'gone', null, null, case when (select count(*) from locked) < %(n)s::int then array(
+  select ord from asked a where not exists (select from {schema}.runs where id = a.run_id)) end

@@ -2,11 +2,15 @@
 -- Locks: the runs, without waiting; a record whose run is held by somebody else comes back as nothing.
 -- The limit makes the planner expect one record, so that it looks runs up by their key whatever the
 -- tables' size was when the plan was made; lateral makes the records the outer side.
-with locked as materialized (
+-- A job of a run that isn't there (any more) claims nothing.
+with asked as materialized (
+  select * from unnest(%(ord)b, %(run)b, %(step)b) as t(ord, run_id, step) limit %(n)s::int
+),
+locked as materialized (
   select t.ord, t.run_id, t.step, r.definition, r.workflow, r.trigger, r.window_at, r.payload,
          r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
          {schema}.now() as at
-  from (select * from unnest(%(ord)b, %(run)b, %(step)b) as t(ord, run_id, step) limit %(n)s::int) t,
+  from asked t,
     lateral (select * from {schema}.runs where id = t.run_id for no key update skip locked) r
 ),
 claimed as (
@@ -40,3 +44,6 @@ select l.ord, 0, null, null, null, null, null, null, null,
         where s.run_id = l.run_id and s.step = l.step and s.status = 'scheduled' and l.going),
        null, null
 from locked l
+union all
+select a.ord, 0, null, null, null, null, null, null, null, null, null, null
+from asked a where not exists (select from {schema}.runs where id = a.run_id)

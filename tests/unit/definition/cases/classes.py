@@ -23,4 +23,15 @@ class W(Mixin, Workflow[P]):  # <- here
 """,
         "W extends Mixin, Workflow: write class W(Workflow[…]), which extends nothing else",
     ),
+    *(
+        Case(
+            "a workflow has a name",
+            f"""
+class W(Workflow[P], name={name}):  # <- here
+    a = step(nothing).takes()
+""",
+            f'the workflow is named {name}: write text, name="refunds"',
+        )
+        for name in ("5", "''", "' '")
+    ),
 ]

@@ -53,6 +53,18 @@ class W(Workflow[P]):
         )
     ),
     Case(
+        "§3.4: a return type with annotations that can't be resolved",
+        """
+class Leads(TypedDict):
+    somewhere: Hidden
+def leads() -> Leads: ...
+class W(Workflow[P]):
+    a = step(leads).takes()  # <- here
+    b = step(take).takes(a.output["somewhere"])
+""",
+        "Leads is nothing that JSON can hold (an annotation in it can't be resolved: import its",
+    ),
+    Case(
         "§3.4: actions of the script",
         """
 def main_step() -> None: ...

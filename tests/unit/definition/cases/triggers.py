@@ -180,6 +180,16 @@ class W(Workflow[Bad]):  # <- here
         "payload field 'bank': Bank is nothing that JSON can hold",
     ),
     Case(
+        "S12 adapted: the type of a field can be resolved",
+        """
+class Bad(Payload):
+    hidden: Hidden
+class W(Workflow[Bad]):  # <- here
+    a = step(nothing).takes()
+""",
+        "payload field 'hidden': ForwardRef('Hidden') is nothing that JSON can hold (an annotation",
+    ),
+    Case(
         "S11, §3.4: a field hides nothing of pydantic's",
         """
 class Bad(Payload):  # <- here

@@ -148,6 +148,14 @@ class W(Workflow[P]):
         "can't be stored as JSON: pass something that can, wire references by themselves",
     ),
     Case(
+        "§3.4: a constant of more than a mebibyte",
+        """
+class W(Workflow[P]):
+    b = step(take).takes("x" * 2_000_000)  # <- here
+""",
+        "the constant 'xxxxxxxxxxxx...xxxxxxxxxxxxx' can't be stored as JSON",
+    ),
+    Case(
         "§3.4: no NaN",
         """
 class W(Workflow[P]):

@@ -1,0 +1,90 @@
+"""What a mesh is told at construction, checked as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+
+from squid_mesh.errors import InvalidConfig
+from squid_mesh.store.writes import Queueing
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a process needs to know. Times are in seconds."""
+
+    name: str
+    dsn: str
+    queueing: Queueing
+    heartbeat: float
+    lease: float
+    blocked: float
+    grace: float
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        name: str,
+        dsn: str,
+        queueing: Queueing,
+        heartbeat: timedelta,
+        lease: timedelta,
+        blocked: timedelta,
+        grace: timedelta,
+    ) -> Self:
+        """Settings from what a host writes. Raises `InvalidConfig` with every one that is wrong."""
+        settings = cls(
+            name=name,
+            dsn=dsn,
+            queueing=queueing,
+            heartbeat=heartbeat.total_seconds(),
+            lease=lease.total_seconds(),
+            blocked=blocked.total_seconds(),
+            grace=grace.total_seconds(),
+        )
+        if problems := settings.problems():
+            raise InvalidConfig(problems)
+        return settings
+
+    def problems(self) -> list[str]:
+        """What is wrong, in sentences."""
+        rules = {
+            f"name={self.name!r}: use letters, digits and _": _NAME.fullmatch(self.name),
+            "queue is empty: name an Oban queue": self.queueing.queue.strip(),
+            "heartbeat must be positive": self.heartbeat > 0,
+            "lease must be at least twice heartbeat, or the living look dead": (
+                self.lease >= 2 * self.heartbeat
+            ),
+            "blocked must be at least lease: a busy loop is no dead process": (
+                self.blocked >= self.lease
+            ),
+            "grace must not be negative": self.grace >= 0,
+        }
+        return [problem for problem, holds in rules.items() if not holds]
+
+
+class Gathered:
+    """Problems of several parts of a configuration, raised together."""
+
+    def __init__(self) -> None:
+        self._problems: list[str] = []
+
+    @contextmanager
+    def part(self) -> Generator[None]:
+        """Keep what a part raises for `tell`."""
+        try:
+            yield
+        except InvalidConfig as error:
+            self._problems += error.problems
+
+    def tell(self) -> None:
+        """Raise `InvalidConfig` with all that was kept."""
+        if self._problems:
+            raise InvalidConfig(self._problems)
