@@ -32,6 +32,7 @@ from squid_mesh.runtime.starter import Held, Started, Starter
 from squid_mesh.runtime.starting import Request, to_start
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.store import migrations
+from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing
 from squid_mesh.telemetry import Observer, RunCancelRequested, Telemetry
@@ -389,7 +390,7 @@ class Mesh:
 
     async def _load_definition(self, version: str) -> bytes:
         async with self._pool.connection() as connection:
-            cursor = connection.cursor(row_factory=tuple_row)
+            cursor = cursor_on(connection, tuple_row)
             await cursor.execute(self._statements["load_definition"], {"version": version})
             row = await cursor.fetchone()
         assert row is not None, "a run's definition is kept as long as the run"

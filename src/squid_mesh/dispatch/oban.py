@@ -15,9 +15,11 @@ from oban import Oban, Snooze
 from oban.schema import install_sql
 from oban.worker import register_worker  # pyright: ignore[reportUnknownVariableType]  # untyped
 from psycopg import AsyncConnection
+from psycopg.rows import scalar_row
 
 from squid_mesh.errors import InvalidConfig, NotInstalled
 from squid_mesh.runtime.drive import Job, PutBack
+from squid_mesh.store.hosts import cursor_on
 
 type Drive = Callable[[Job], Awaitable[PutBack | None]]
 """Does one job."""
@@ -70,9 +72,9 @@ async def install(connection: AsyncConnection[Any], prefix: str) -> None:
 
 async def check(connection: AsyncConnection[Any], prefix: str) -> None:
     """Raise `NotInstalled` unless Oban's tables are there."""
-    cursor = await connection.execute("select to_regclass(%s)", (f'"{prefix}".oban_jobs',))
-    row = await cursor.fetchone()
-    if row is None or row[0] is None:
+    cursor = cursor_on(connection, scalar_row)
+    await cursor.execute("select to_regclass(%s)", (f'"{prefix}".oban_jobs',))
+    if await cursor.fetchone() is None:
         raise NotInstalled(
             f"Oban's tables are not in schema {prefix!r}: run `oban install` in your deployment, "
             "or pass install=True to Mesh.connect"

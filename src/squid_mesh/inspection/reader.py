@@ -18,6 +18,7 @@ from squid_mesh.engine.states import RunStatus
 from squid_mesh.errors import RunNotFound
 from squid_mesh.inspection import reading
 from squid_mesh.inspection.models import Run, RunDetails, RunPage
+from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 
 
@@ -82,7 +83,7 @@ class Reader:
     async def _rows(
         self, connection: AsyncConnection[Any], name: str, parameters: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        async with connection.cursor(row_factory=dict_row) as cursor:
+        async with cursor_on(connection, dict_row) as cursor:
             await cursor.execute(self._statements[name], parameters)
             return await cursor.fetchall()
 

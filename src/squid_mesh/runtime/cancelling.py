@@ -11,6 +11,7 @@ from psycopg.rows import scalar_row
 
 from squid_mesh.engine.states import RUN_MOVES, RunStatus
 from squid_mesh.errors import InvalidTransition, RunNotFound
+from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 
 _ASKED = frozenset({RunStatus.CANCELLING, RunStatus.CANCELLED})
@@ -29,7 +30,7 @@ async def cancel(
     The lock is one statement and the decision the next: the decision must see every claim that was
     made before the lock was had. Raises `RunNotFound` or `InvalidTransition`.
     """
-    async with connection.cursor(row_factory=scalar_row) as cursor:
+    async with cursor_on(connection, scalar_row) as cursor:
         await cursor.execute(statements["lock_run"], {"run": run_id})
         found = await cursor.fetchone()
         if found is None:

@@ -62,9 +62,7 @@ class Settings:
             "lease must be at least twice heartbeat, or the living look dead": (
                 self.lease >= 2 * self.heartbeat
             ),
-            "blocked must be at least lease: a busy loop is no dead process": (
-                self.blocked >= self.lease
-            ),
+            "blocked must be positive": self.blocked > 0,
             "grace must not be negative": self.grace >= 0,
         }
         return [problem for problem, holds in rules.items() if not holds]

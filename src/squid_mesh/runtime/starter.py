@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from squid_mesh.errors import KeyConflict
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.starting import same_request
-from squid_mesh.store.hosts import connection_of
+from squid_mesh.store.hosts import connection_of, cursor_on
 from squid_mesh.store.records import Start
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, start_parameters
@@ -53,10 +53,11 @@ class Starter:
 
     async def start(self, start: Start, ledger: Ledger, conn: Any) -> Started | Held:
         """Start one run. Raises `KeyConflict`."""
-        if conn is None:
+        if conn is None and start.key is None:
             inserted_at = await ledger.start_run(start)
-        else:
-            inserted = await self._insert(await connection_of(conn), [start], untold=True)
+        else:  # a key may have to wait for whoever is about to commit it: by itself (law 9)
+            async with self.connection(conn) as connection:
+                inserted = await self._insert(connection, [start], untold=conn is not None)
             inserted_at = inserted.get(start.run_id)
         if inserted_at is None:
             async with self.connection(conn) as connection:
@@ -94,13 +95,13 @@ class Starter:
         self, connection: AsyncConnection[Any], starts: Sequence[Start], *, untold: bool
     ) -> dict[UUID, datetime]:
         parameters = start_parameters(starts, self._statements, self._queueing, untold=untold)
-        async with connection.cursor(row_factory=tuple_row) as cursor:
+        async with cursor_on(connection, tuple_row) as cursor:
             await cursor.execute(self._statements["start_runs"], parameters)
             return dict(await cursor.fetchall())
 
     async def _holder(self, connection: AsyncConnection[Any], start: Start) -> UUID:
         """The run that holds a start's key. Raises `KeyConflict` for another piece of work."""
-        async with connection.cursor(row_factory=tuple_row) as cursor:
+        async with cursor_on(connection, tuple_row) as cursor:
             await cursor.execute(
                 self._statements["find_by_key"], {"workflow": start.workflow, "key": start.key}
             )

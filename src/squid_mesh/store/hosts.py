@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-from psycopg import AsyncConnection
+import orjson
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import AsyncRowFactory
+from psycopg.types.json import set_json_loads
+
+
+def cursor_on[Row](
+    connection: AsyncConnection[Any], row_factory: AsyncRowFactory[Row]
+) -> AsyncCursor[Row]:
+    """A cursor that reads rows and JSON as we do, however the host's connection does."""
+    cursor = connection.cursor(row_factory=row_factory)
+    set_json_loads(orjson.loads, cursor)
+    return cursor
 
 
 async def connection_of(host: Any) -> AsyncConnection[Any]:
