@@ -11,6 +11,8 @@ import pytest
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row, namedtuple_row
 from psycopg.types.json import set_json_loads
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from squid_mesh import (
     InvalidPayload,
@@ -197,18 +199,16 @@ async def test_the_key_of_an_open_transaction_holds_up_nobody_else(
 
 
 async def test_a_session_of_sqlalchemy_is_a_connection_too(mesh: Mesh, dsn: str) -> None:
-    sqlalchemy = pytest.importorskip("sqlalchemy")
-    asyncio_of = pytest.importorskip("sqlalchemy.ext.asyncio")
-    engine = asyncio_of.create_async_engine(dsn.replace("postgresql://", "postgresql+psycopg://"))
+    engine = create_async_engine(dsn.replace("postgresql://", "postgresql+psycopg://"))
     try:
-        async with asyncio_of.AsyncSession(engine) as session:
-            await session.execute(sqlalchemy.text("create table mine (number integer)"))
+        async with AsyncSession(engine) as session:
+            await session.execute(text("create table mine (number integer)"))
             run = await mesh.start_run(TakeOrder, Order(number=7), conn=session)
             await session.rollback()
             assert await every(dsn, "select 1 from squid_mesh.runs") == []
 
             run = await mesh.start_run(TakeOrder, Order(number=8), conn=session)
-            await session.execute(sqlalchemy.text("create table mine (number integer)"))
+            await session.execute(text("create table mine (number integer)"))
             await session.commit()
         assert (await ended(mesh, run.id)).output(TakeOrder.take) == 8
 
