@@ -1,8 +1,8 @@
 """Moves a database's time on, so that a test waits for nothing.
 
-`squid_mesh.now()` is Postgres' own time plus a shift, and every due time of ours is in it. Oban knows
-no such clock: its scheduled jobs are moved towards the present by as much. Leases are real time,
-which a test mustn't move: the living would look dead.
+`squid_mesh.now()` is Postgres' own time plus a shift, and every due time of ours is in it. Oban
+knows no such clock: its scheduled jobs are moved towards the present by as much. Leases are real
+time, which a test mustn't move: the living would look dead.
 """
 
 from datetime import datetime, timedelta

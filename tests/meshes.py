@@ -31,7 +31,7 @@ async def eventually(
     """Wait until `condition` holds: the only poll of these tests."""
     async with asyncio.timeout(within.total_seconds()):
         while not await condition():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # noqa: ASYNC110  # nobody tells when a database changes
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Generator
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -33,7 +33,7 @@ from squid_mesh import (
     step,
     whole,
 )
-from tests.meshes import Probe, ended, history, message_of, on_host, play, step_of
+from tests.meshes import Workflows, Probe, ended, history, message_of, on_host, play, step_of
 
 # -- what a body is handed
 
@@ -149,7 +149,7 @@ class Facts(Workflow[NoPayload]):
 
 
 class AskBank(Workflow[NoPayload]):
-    ask = step(ask_bank).takes(resource(Bank))
+    ask = step(ask_bank).takes(resource(Bank))  # type: ignore[type-abstract]  # a base is a key
 
 
 class AskLocalBank(Workflow[NoPayload]):
@@ -185,7 +185,7 @@ class Crowd:
     barrier: threading.Barrier
     most: int = 0
     inside: int = 0
-    lock: threading.Lock = threading.Lock()
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def enter(self) -> None:
         with self.lock:
@@ -435,7 +435,7 @@ class Logged(Workflow[NoPayload]):
     flow = tell >> complete
 
 
-WORKFLOWS = [
+WORKFLOWS: Workflows = [
     *(Facts, AskBank, AskLocalBank, AskNowhere, Billing, Threads, Meet),
     *(Returns, Infinity, Nul, Surrogate, WrongType, WrongInside, AnObject, LongNumber, Large),
     *(Nothing, RefusedWithRoute, RaiseOnLoop, RaiseInThread, RaiseInTime),

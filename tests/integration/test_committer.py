@@ -31,7 +31,7 @@ class Record:
 
 @dataclass
 class Table:
-    """Writes groups of records; holds a flush, or finds a record's run held, when a test says so."""
+    """Writes groups of records; holds a flush, or finds a record held, when a test says so."""
 
     dsn: str
     groups: list[list[int]] = field(default_factory=list)
@@ -63,6 +63,7 @@ class Table:
         return [BUSY if r.value in self.held else f"wrote {r.value}" for r in records]
 
     async def confirm(self, _: AsyncConnection[Any], record: Record, outcome: str) -> str:
+        assert outcome == f"wrote {record.value}"
         return f"{outcome}, confirmed"
 
     async def values(self) -> list[int]:

@@ -25,7 +25,7 @@ from squid_mesh.store.records import Claim, Claimed, Nothing
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, Writer
 from tests.clock import advance, every, one
-from tests.meshes import QUEUE, Probe, ended, eventually, history, oban_on, on_host, own_pool
+from tests.meshes import Workflows, QUEUE, Probe, ended, eventually, history, oban_on, on_host, own_pool
 from tests.meshes import play, statuses, step_of
 
 COPY = """
@@ -89,7 +89,7 @@ class Retried(Workflow[NoPayload]):
     )
 
 
-WORKFLOWS = [Held, ThreeSteps, TwoQueues, Siblings, Retried]
+WORKFLOWS: Workflows = [Held, ThreeSteps, TwoQueues, Siblings, Retried]
 
 
 @pytest.fixture

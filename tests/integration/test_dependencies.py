@@ -22,7 +22,7 @@ from squid_mesh import (
     wait,
 )
 from tests.clock import every
-from tests.meshes import Probe, ended, eventually, history, message_of, on_host, play, statuses
+from tests.meshes import Workflows, Probe, ended, eventually, history, message_of, on_host, play, statuses
 
 
 class Numbers(Payload):
@@ -147,7 +147,7 @@ class RetryBesideFailure(Workflow[NoPayload]):
     ).takes(resource(Gates), "two")
 
 
-WORKFLOWS = [Join, Diamond, Ordered, Wide, Breaking, TwoBroken, RetryBesideFailure]
+WORKFLOWS: Workflows = [Join, Diamond, Ordered, Wide, Breaking, TwoBroken, RetryBesideFailure]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from squid_mesh import (
     step,
 )
 from tests.clock import every
-from tests.meshes import message_of, on_host, play, statuses, step_of
+from tests.meshes import Workflows, message_of, on_host, play, statuses, step_of
 
 
 class Order(Payload):
@@ -147,7 +147,7 @@ class Unrouted(Workflow[Order]):
     flow = before >> pay >> receipt >> complete
 
 
-ALL = [Chain, ByLiteral, ByBool, ByText, ByNumber, Merge, WithRoute, WithRouteOut, Unrouted]
+ALL: Workflows = [Chain, ByLiteral, ByBool, ByText, ByNumber, Merge, WithRoute, WithRouteOut, Unrouted]
 
 
 @pytest.fixture

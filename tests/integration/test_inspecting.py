@@ -32,7 +32,7 @@ from squid_mesh import (
     resource,
     step,
 )
-from tests.meshes import BOUND, Probe, ended, history, on_host, play, statuses, step_of
+from tests.meshes import Workflows, BOUND, Probe, ended, history, on_host, play, statuses, step_of
 
 SOON = timedelta(seconds=0.05)
 
@@ -128,7 +128,7 @@ class Quick(Workflow[Numbered]):
     work = step(number).takes(Numbered.value)
 
 
-WORKFLOWS = [Described, Leaking, Branching, Held, Paused, Reviewed, Quick]
+WORKFLOWS: Workflows = [Described, Leaking, Branching, Held, Paused, Reviewed, Quick]
 ACCOUNT = Account(
     user="ada",
     token=SecretStr("sesame"),

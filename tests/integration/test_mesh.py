@@ -25,7 +25,7 @@ from squid_mesh.store import migrations
 from squid_mesh.store.statements import Statements
 from tests.clock import every, one
 from tests.database import Databases, execute
-from tests.meshes import QUEUE, SHORT, Probe, ended, oban_on, on_host, own_pool, play
+from tests.meshes import Workflows, QUEUE, SHORT, Probe, ended, oban_on, on_host, own_pool, play
 
 
 async def say() -> str:
@@ -60,7 +60,7 @@ class Held(Workflow[NoPayload]):
     work = step(hold).takes(resource(Probe))
 
 
-WORKFLOWS = [Say, SayInThread, Held]
+WORKFLOWS: Workflows = [Say, SayInThread, Held]
 
 
 @pytest.fixture

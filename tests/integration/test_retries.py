@@ -23,7 +23,7 @@ from squid_mesh import (
     step,
 )
 from tests.clock import advance, every, now, one, wake_jobs
-from tests.meshes import Probe, ended, eventually, history, message_of, on_host, play, step_of
+from tests.meshes import Workflows, Probe, ended, eventually, history, message_of, on_host, play, step_of
 
 SECOND = timedelta(seconds=1)
 
@@ -127,7 +127,7 @@ class ExhaustedWithRoute(Workflow[NoPayload]):
     flow = (work >> complete, work.on_error >> rescue >> complete)
 
 
-WORKFLOWS = [
+WORKFLOWS: Workflows = [
     *(AtOnce, Growing, Steady, Jittery, Keys, Later, LaterWithoutPolicy),
     *(StopOn, NotRetryable, Exhausted, ExhaustedWithRoute),
 ]

@@ -10,7 +10,8 @@ from squid_mesh.engine.states import Counts, run_status
 
 INSERT = """
 insert into squid_mesh.runs (id, workflow, definition, trigger, payload, open_ends, running, queued,
-                             retrying, paused, error, outcome, begun_at, cancel_requested_at, ended_at)
+                             retrying, paused, error, outcome, begun_at, cancel_requested_at,
+                             ended_at)
 values (%(id)s, 'W', 'v', 'manual', '{}', 1, %(running)s, %(queued)s, %(retrying)s, %(paused)s,
         '{}', %(outcome)s, %(begun)s, %(cancelling)s, %(ended)s)
 returning status

@@ -197,11 +197,11 @@ async def test_a_result_that_comes_after_the_end_changes_nothing(dsn: str, desk:
 
 
 async def test_a_process_that_ends_cleanly_gives_its_steps_back(dsn: str, desk: Desk) -> None:
-    """At the next sweep, whatever the lease."""
+    """At the next sweep, long before the lease is over."""
     async with worker(dsn) as leaving:
         run = await start(dsn)
         await leaving.begins(run)
-        async with heir_of(dsn, desk, lease=timedelta(hours=1)) as heir:
+        async with heir_of(dsn, desk, lease=timedelta(minutes=1)) as heir:
             leaving.signal(signal.SIGTERM)
             await desk.begins(run, 2)
             desk.lines.put_nowait("taken over")

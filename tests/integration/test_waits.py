@@ -8,7 +8,7 @@ import pytest
 
 from squid_mesh import Mesh, NoPayload, Payload, RunDetails, Workflow, complete, step, wait
 from tests.clock import advance, every, now, one, wake_jobs
-from tests.meshes import ended, eventually, history, on_host, step_of
+from tests.meshes import Workflows, ended, eventually, history, on_host, step_of
 
 DAY = timedelta(days=1)
 
@@ -43,7 +43,7 @@ class AsChosen(Workflow[NoPayload]):
     flow = choice >> cool_off >> complete
 
 
-WORKFLOWS = [CoolOff, AsPaid, AsChosen]
+WORKFLOWS: Workflows = [CoolOff, AsPaid, AsChosen]
 
 
 @pytest.fixture

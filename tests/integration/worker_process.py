@@ -21,7 +21,7 @@ from squid_mesh import (
     resource,
     step,
 )
-from tests.meshes import QUEUE
+from tests.meshes import QUEUE, Workflows
 
 HEARTBEAT = timedelta(seconds=0.2)
 LEASE = timedelta(seconds=1)
@@ -46,7 +46,8 @@ class Pipes(Console):
         print(*words, flush=True)  # noqa: T201  # how the process talks to its test
 
     async def hear(self) -> str:
-        return (await asyncio.to_thread(sys.stdin.readline)).strip()
+        line: str = await asyncio.to_thread(sys.stdin.readline)
+        return line.strip()
 
 
 async def before() -> str:
@@ -77,7 +78,7 @@ class AtMostOnce(Workflow[NoPayload]):
     flow = work >> last >> complete
 
 
-WORKFLOWS = [Again, AtMostOnce]
+WORKFLOWS: Workflows = [Again, AtMostOnce]
 
 
 async def main(dsn: str) -> None:

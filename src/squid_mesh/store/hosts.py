@@ -25,10 +25,9 @@ async def connection_of(host: Any) -> AsyncConnection[Any]:
     Takes a psycopg `AsyncConnection` or `AsyncCursor`, or a SQLAlchemy `AsyncSession` or
     `AsyncConnection` on psycopg. Raises `TypeError` for anything else.
     """
-    cursor_of = getattr(host, "connection", None)
-    for driver in (host, cursor_of, await _sqlalchemy_driver(host)):
-        if _is_psycopg(driver):
-            return driver
+    driver = host if _is_psycopg(host) else await _underneath(host)
+    if _is_psycopg(driver):
+        return driver
     raise TypeError(
         "conn= takes a psycopg AsyncConnection, or a SQLAlchemy AsyncSession or AsyncConnection "
         f"on psycopg, not {type(host).__name__}"
@@ -39,10 +38,10 @@ def _is_psycopg(value: object) -> TypeGuard[AsyncConnection[Any]]:
     return isinstance(value, AsyncConnection)
 
 
-async def _sqlalchemy_driver(host: Any) -> Any:
-    if hasattr(host, "get_bind") and hasattr(host, "connection"):  # a session
+async def _underneath(host: Any) -> Any:
+    """What a session, a connection of SQLAlchemy's or a cursor stands on."""
+    if hasattr(host, "get_bind"):  # a session
         host = await host.connection()
-    if not hasattr(host, "get_raw_connection"):
-        return None
-    raw = await host.get_raw_connection()
-    return raw.driver_connection
+    if hasattr(host, "get_raw_connection"):
+        return (await host.get_raw_connection()).driver_connection
+    return getattr(host, "connection", None)
