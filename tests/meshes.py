@@ -30,8 +30,8 @@ async def eventually(
 ) -> None:
     """Wait until `condition` holds: the only poll of these tests."""
     async with asyncio.timeout(within.total_seconds()):
-        while not await condition():
-            await asyncio.sleep(0.01)  # noqa: ASYNC110  # nobody tells when a database changes
+        while not await condition():  # noqa: ASYNC110  # nobody tells when a database changes
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -113,6 +113,11 @@ class Telemetry:
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = tuple(observers)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is anybody to tell; events needn't be made for nobody."""
+        return bool(self._observers)
+
     def tell(self, event: Event) -> None:
         """Tell every observer; what one raises is logged."""
         for observer in self._observers:

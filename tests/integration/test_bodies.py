@@ -33,7 +33,7 @@ from squid_mesh import (
     step,
     whole,
 )
-from tests.meshes import Workflows, Probe, ended, history, message_of, on_host, play, step_of
+from tests.meshes import Probe, Workflows, ended, history, message_of, on_host, play, step_of
 
 # -- what a body is handed
 

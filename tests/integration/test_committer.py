@@ -307,5 +307,5 @@ async def test_whoever_gives_up_waiting_does_not_disturb_the_others(
     one, two = submit(committer, Record(1), Record(2))
     one.cancel()
     table.gate.set()
-    assert await asyncio.gather(first, two) == ["wrote 0", "wrote 2"]
+    assert (await first, await two) == ("wrote 0", "wrote 2")
     assert await committer.submit(Record(3)) == "wrote 3"

@@ -25,8 +25,18 @@ from squid_mesh.store.records import Claim, Claimed, Nothing
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, Writer
 from tests.clock import advance, every, one
-from tests.meshes import Workflows, QUEUE, Probe, ended, eventually, history, oban_on, on_host, own_pool
-from tests.meshes import play, statuses, step_of
+from tests.meshes import (
+    QUEUE,
+    Probe,
+    Workflows,
+    ended,
+    eventually,
+    history,
+    on_host,
+    play,
+    statuses,
+    step_of,
+)
 
 COPY = """
 insert into oban_jobs (queue, worker, args, max_attempts)
@@ -112,9 +122,8 @@ async def delivered(dsn: str) -> None:
 async def test_a_job_that_comes_five_times_at_once_runs_the_body_once(
     dsn: str, probe: Probe
 ) -> None:
-    async with own_pool(dsn) as pool:
-        async with Mesh(pool, oban=oban_on(pool, {}), workflows=WORKFLOWS) as starting:
-            run = await starting.start_run(Held)
+    async with on_host(dsn, WORKFLOWS, queues={}) as starting:
+        run = await starting.start_run(Held)
     await every(dsn, COPY, 4)
     assert await one(dsn, "select count(*) from oban_jobs") == (5,)
 
@@ -188,9 +197,8 @@ async def test_a_step_whose_queue_nobody_serves_waits(dsn: str, probe: Probe) ->
 
 
 async def test_of_many_claims_at_once_one_is_made(dsn: str) -> None:
-    async with own_pool(dsn) as pool:
-        async with Mesh(pool, oban=oban_on(pool, {}), workflows=WORKFLOWS) as mesh:
-            runs = [await mesh.start_run(Held) for _ in range(20)]
+    async with on_host(dsn, WORKFLOWS, queues={}) as mesh:
+        runs = [await mesh.start_run(Held) for _ in range(20)]
     writer = [Writer(Statements(), Queueing(QUEUE, "w"), boot) for boot in range(1, 5)]
 
     async def claim(boot: Writer) -> list[object]:
@@ -216,8 +224,7 @@ async def test_siblings_that_end_together_start_their_joins_once(
 ) -> None:
     """Many rounds, in two processes' worth of committers: in one flush, or in several."""
     queues = {QUEUE: 10, "other": 1}
-    options = {"resources": [probe], "queues": queues, "name": "squid_mesh_2"}
-    async with on_host(dsn, WORKFLOWS, queue=QUEUE, **options):
+    async with on_host(dsn, WORKFLOWS, resources=[probe], queues=queues, name="another"):
         for _ in range(3):
             runs = [await mesh.start_run(Siblings, Numbers(number=n)) for n in range(40)]
             for number, run in enumerate(runs):

@@ -22,7 +22,17 @@ from squid_mesh import (
     wait,
 )
 from tests.clock import every
-from tests.meshes import Workflows, Probe, ended, eventually, history, message_of, on_host, play, statuses
+from tests.meshes import (
+    Probe,
+    Workflows,
+    ended,
+    eventually,
+    history,
+    message_of,
+    on_host,
+    play,
+    statuses,
+)
 
 
 class Numbers(Payload):

@@ -100,7 +100,10 @@ class ByBool(Workflow[Order]):
     ask = step(is_large).takes(Order.amount)
     yes = step(say).takes("yes")
     no = step(say).takes("no")
-    flow = (ask.when(True) >> yes >> complete, ask.when(False) >> no >> complete)
+    flow = (
+        ask.when(True) >> yes >> complete,  # noqa: FBT003  # the output's value
+        ask.when(False) >> no >> complete,  # noqa: FBT003
+    )
 
 
 class ByText(Workflow[Order]):
@@ -122,8 +125,8 @@ class Merge(Workflow[Order]):
     high = step(say).takes("was high")
     sum_up = step(summary).takes(low=optional(low.output), high=optional(high.output))
     flow = (
-        triage.when(False) >> low >> sum_up >> complete,
-        triage.when(True) >> high >> sum_up,
+        triage.when(False) >> low >> sum_up >> complete,  # noqa: FBT003
+        triage.when(True) >> high >> sum_up,  # noqa: FBT003
     )
 
 
@@ -147,12 +150,15 @@ class Unrouted(Workflow[Order]):
     flow = before >> pay >> receipt >> complete
 
 
-ALL: Workflows = [Chain, ByLiteral, ByBool, ByText, ByNumber, Merge, WithRoute, WithRouteOut, Unrouted]
+WORKFLOWS: Workflows = [
+    *(Chain, ByLiteral, ByBool, ByText, ByNumber, Merge),
+    *(WithRoute, WithRouteOut, Unrouted),
+]
 
 
 @pytest.fixture
 async def mesh(dsn: str) -> AsyncGenerator[Mesh]:
-    async with on_host(dsn, ALL) as mesh:
+    async with on_host(dsn, WORKFLOWS) as mesh:
         yield mesh
 
 

@@ -23,8 +23,8 @@ from squid_mesh import (
     RunNotFound,
     RunStatus,
     StepError,
-    Workflow,
     WaitTimeout,
+    Workflow,
     approval,
     complete,
     manual,
@@ -32,7 +32,7 @@ from squid_mesh import (
     resource,
     step,
 )
-from tests.meshes import Workflows, BOUND, Probe, ended, history, on_host, play, statuses, step_of
+from tests.meshes import BOUND, Probe, Workflows, ended, history, on_host, play, statuses, step_of
 
 SOON = timedelta(seconds=0.05)
 
@@ -101,7 +101,10 @@ class Branching(Workflow[NoPayload]):
     ask = step(branch).takes(resource(Probe))
     yes = step(fine).takes()
     no = step(fine).takes()
-    flow = (ask.when(True) >> yes >> complete, ask.when(False) >> no >> complete)
+    flow = (
+        ask.when(True) >> yes >> complete,  # noqa: FBT003  # the output's value
+        ask.when(False) >> no >> complete,  # noqa: FBT003
+    )
 
 
 class Held(Workflow[NoPayload]):
@@ -264,7 +267,7 @@ async def test_a_run_outlives_the_code_of_its_workflow(mesh: Mesh, dsn: str) -> 
 async def test_a_wait_times_out_with_the_run_as_it_is(mesh: Mesh, probe: Probe) -> None:
     run = await mesh.start_run(Held)
     await probe.begun.wait()
-    with pytest.raises(WaitTimeout, match="still running after 0.05 s") as caught:
+    with pytest.raises(WaitTimeout, match=r"still running after 0\.05 s") as caught:
         await mesh.wait_for_run(run.id, timeout=SOON)
     assert isinstance(caught.value, TimeoutError)
     assert caught.value.run.id == run.id
@@ -334,7 +337,7 @@ async def test_runs_are_listed_newest_first_without_payloads(mesh: Mesh) -> None
 
     assert [run.id for run in page.runs] == [run.id for run in reversed(runs)]
     assert page.next_cursor is None
-    assert {run.payload for run in page.runs} == {None}
+    assert all(run.payload is None for run in page.runs)
     assert {run.status for run in page.runs} == {RunStatus.COMPLETED}
 
 

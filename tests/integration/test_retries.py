@@ -23,7 +23,17 @@ from squid_mesh import (
     step,
 )
 from tests.clock import advance, every, now, one, wake_jobs
-from tests.meshes import Workflows, Probe, ended, eventually, history, message_of, on_host, play, step_of
+from tests.meshes import (
+    Probe,
+    Workflows,
+    ended,
+    eventually,
+    history,
+    message_of,
+    on_host,
+    play,
+    step_of,
+)
 
 SECOND = timedelta(seconds=1)
 
@@ -145,7 +155,7 @@ async def failed(dsn: str, run_id: UUID, attempts: int) -> timedelta:
     async def is_due() -> bool:
         return bool(await every(dsn, due, run_id, attempts))
 
-    due = "select due_at from squid_mesh.steps where run_id = %s and attempt = %s and due_at > '-infinity'"
+    due = "select 1 from squid_mesh.steps where run_id = %s and attempt = %s and due_at is not null"
     await eventually(is_due)
     (delay,) = await one(
         dsn,
@@ -164,7 +174,7 @@ async def failed(dsn: str, run_id: UUID, attempts: int) -> timedelta:
 def attempts_of(run: RunDetails) -> list[tuple[int, str, str | None]]:
     """Number, status and message of each attempt at the step `work`."""
     return [
-        (attempt.number, str(attempt.status), attempt.error and attempt.error.message)
+        (attempt.number, str(attempt.status), attempt.error.message if attempt.error else None)
         for attempt in step_of(run, "work").attempts
     ]
 

@@ -56,10 +56,6 @@ async def host(dsn: str) -> AsyncGenerator[AsyncConnection[Any]]:
         yield connection
 
 
-class Abandoned(Exception):
-    pass
-
-
 async def rows(dsn: str) -> tuple[Any, ...]:
     return await one(
         dsn,
@@ -84,11 +80,9 @@ async def test_a_run_begins_when_the_host_commits(
 async def test_a_rolled_back_run_never_was(
     mesh: Mesh, host: AsyncConnection[Any], dsn: str
 ) -> None:
-    with pytest.raises(Abandoned):
-        async with host.transaction():
-            await host.execute("insert into orders values (7)")
-            await mesh.start_run(TakeOrder, Order(number=7), key="k", conn=host)
-            raise Abandoned
+    async with host.transaction(force_rollback=True):
+        await host.execute("insert into orders values (7)")
+        await mesh.start_run(TakeOrder, Order(number=7), key="k", conn=host)
     assert await rows(dsn) == (0, 0, 0, 0)
     assert (await mesh.start_run(TakeOrder, Order(number=7), key="k")).created
 
@@ -106,18 +100,18 @@ async def test_anything_else_is_refused(mesh: Mesh, conn: object) -> None:
         await mesh.start_run(TakeOrder, Order(number=7), conn=conn)
 
 
-@pytest.mark.parametrize("row_factory", [dict_row, namedtuple_row])
-@pytest.mark.parametrize("autocommit", [True, False])
+@pytest.mark.parametrize("options", [{"row_factory": dict_row}, {"row_factory": namedtuple_row}])
+@pytest.mark.parametrize("mode", [{"autocommit": True}, {"autocommit": False}])
 async def test_how_a_host_sets_up_its_connection_does_not_matter(
-    mesh: Mesh, dsn: str, row_factory: Any, autocommit: bool
+    mesh: Mesh, dsn: str, options: dict[str, Any], mode: dict[str, Any]
 ) -> None:
-    connecting = AsyncConnection.connect(dsn, row_factory=row_factory, autocommit=autocommit)
+    connecting = AsyncConnection.connect(dsn, **options, **mode)
     async with await connecting as host:
         first = await mesh.start_run(TakeOrder, Order(number=7), key="k", conn=host)
         again = await mesh.start_run(TakeOrder, Order(number=7), key="k", conn=host)
         with pytest.raises(KeyConflict):
             await mesh.start_run(TakeOrder, Order(number=8), key="k", conn=host)
-        assert host.row_factory is row_factory
+        assert host.row_factory is options["row_factory"]
     assert (again.id, again.created, again.status) == (first.id, False, "pending")
     assert (await ended(mesh, first.id)).status == "completed"
 

@@ -7,7 +7,6 @@ body goes on when it has read a line of the standard input.
 import asyncio
 import signal
 import sys
-from abc import ABC, abstractmethod
 from datetime import timedelta
 
 from squid_mesh import (
@@ -27,20 +26,8 @@ HEARTBEAT = timedelta(seconds=0.2)
 LEASE = timedelta(seconds=1)
 
 
-class Console(ABC):
-    """Where bodies tell that they have begun, and are told to go on."""
-
-    @abstractmethod
-    def say(self, *words: object) -> None:
-        """Tell the test."""
-
-    @abstractmethod
-    async def hear(self) -> str:
-        """Wait for the test."""
-
-
-class Pipes(Console):
-    """The standard input and output of a process."""
+class Console:
+    """Where bodies tell that they have begun, and are told to go on: a process's own pipes."""
 
     def say(self, *words: object) -> None:
         print(*words, flush=True)  # noqa: T201  # how the process talks to its test
@@ -84,7 +71,7 @@ WORKFLOWS: Workflows = [Again, AtMostOnce]
 async def main(dsn: str) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    console = Pipes()
+    console = Console()
     mesh = Mesh.connect(
         dsn,
         workflows=WORKFLOWS,

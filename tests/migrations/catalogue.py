@@ -76,9 +76,12 @@ def dump(dsn: str) -> str:
 
 
 def main() -> None:
-    with database.server() as server, database.databases(server) as databases:
-        with databases.fresh() as dsn:
-            FILE.write_text(dump(dsn), encoding="utf-8")
+    with (
+        database.server() as server,
+        database.databases(server) as databases,
+        databases.fresh() as dsn,
+    ):
+        FILE.write_text(dump(dsn), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from squid_mesh.errors import StepError
 from squid_mesh.runtime.catalog import Plan, PlannedStep
 from squid_mesh.runtime.failures import BodyFailure, from_exception, refusal
 from squid_mesh.runtime.results import Output, Unfit
-from squid_mesh.runtime.surroundings import Resources, context_of, injected
+from squid_mesh.runtime.surroundings import Resources, injected
 from squid_mesh.runtime.threads import Threads
 from squid_mesh.store.records import Claimed
 
@@ -65,17 +65,18 @@ class Bodies:
         self, claimed: Claimed, plan: Plan, step: StepSpec, action: Action
     ) -> dict[str, Any]:
         stored = stored_inputs(step, Stored(claimed.payload, claimed.outputs, claimed.errors))
-        context = context_of(claimed, plan.graph.spec)
         inputs: dict[str, Any] = {}
         for name, wire in step.inputs.items():
             if isinstance(wire, Injected):
-                inputs[name] = injected(wire, context, self.resources)
+                inputs[name] = injected(wire, claimed, plan.graph.spec, self.resources)
             else:
                 inputs[name] = _load(action, name, stored[name])
         return inputs
 
     async def _call(self, action: Action, inputs: dict[str, Any], timeout: float | None) -> Any:
         """Call the function, `async` on the loop and sync in a thread; time it from here."""
+        if timeout is None:
+            return await self._started(action, inputs)
         deadline = asyncio.timeout(timeout)
         try:
             async with deadline:

@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import assert_never
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from squid_mesh.runtime.driving import Driving
 from squid_mesh.runtime.failures import refusal
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
-from squid_mesh.runtime.progress import Outlook, candidates, next_claim
+from squid_mesh.runtime.progress import Attempt, Outlook, go_on
 from squid_mesh.runtime.results import Result, Sleep, Unfit
 from squid_mesh.runtime.telling import recorded, started
 from squid_mesh.store.committer import Lost, Refused
@@ -139,7 +139,7 @@ class Driver:
 
     async def _drive(self, job: Job) -> PutBack | None:
         slice_ = Slice(job)
-        with self.driving.of(job.run_id, job.step):
+        with self.driving.of(job.run_id):
             claiming = await self._ledger.claim(job.run_id, job.step)
             match claiming:
                 case NotYet(left):
@@ -148,19 +148,18 @@ class Driver:
                     return None
                 case Claimed():
                     self._tell_created(claiming, job)
-                    claimed = await self._step(claiming, slice_)
+                    while await self._step(claiming, slice_):
+                        pass
+                    return None
                 case _:
                     assert_never(claiming)
-        while claimed is not None:
-            with self.driving.of(job.run_id, claimed.step):
-                claimed = await self._step(claimed, slice_)
-        return None
 
-    async def _step(self, claimed: Claimed, slice_: Slice) -> Claimed | None:
-        """Perform one claimed step and write what follows; the next claim, if it came with it."""
+    async def _step(self, claimed: Claimed, slice_: Slice) -> bool:
+        """Perform one claimed step, write what follows; whether `claimed` is the next one now."""
         plan = await self._catalog.plan(claimed.definition)
         outlook = Outlook(plan, lambda step: self._goes_on(plan, step, slice_))
-        self._telemetry.tell(started(claimed))
+        if self._telemetry.is_heard:
+            self._telemetry.tell(started(claimed))
         began = time.monotonic()
         result = await self._performer.perform(claimed, plan)
         if isinstance(result, Unfit):
@@ -199,25 +198,24 @@ class Driver:
 
     async def _record(
         self, claimed: Claimed, outlook: Outlook, result: Result, slice_: Slice, began: float
-    ) -> Claimed | None:
-        progress = outlook.progress(claimed, result, slice_.job.id)
-        with self.driving.of(claimed.run_id, *candidates(progress)):
-            outcome = await self._write(progress, outlook.plan)
+    ) -> bool:
+        attempt = Attempt(claimed.run_id, claimed.step, claimed.attempt, slice_.job.id)
+        progress = outlook.progress(attempt, result)
+        outcome = await self._write(progress, outlook.plan)
+        if self._telemetry.is_heard:
             duration = time.monotonic() - began
             for event in recorded(claimed, result, progress, outcome, duration):
                 self._telemetry.tell(event)
-            match outcome:
-                case Advanced(step):
-                    if step is None:
-                        return None
-                    return await self._next(claimed, outlook.plan, result, step)
-                case Ended(status):
-                    self._ended(claimed.run_id, status)
-                    return None
-                case Stopped() | Stale():
-                    return None
-                case _:
-                    assert_never(outcome)
+        match outcome:
+            case Advanced(step):
+                return step is not None and await self._go_on(claimed, outlook.plan, result, step)
+            case Ended(status):
+                self._ended(claimed.run_id, status)
+                return False
+            case Stopped() | Stale():
+                return False
+            case _:
+                assert_never(outcome)
 
     async def _write(self, progress: Progress, plan: Plan) -> Outcome:
         """Write progress; a failure beside steps under way takes the run's lock to count them."""
@@ -225,10 +223,10 @@ class Driver:
             return await self._ledger.fail(progress)
         return await self._ledger.advance(progress)
 
-    async def _next(self, claimed: Claimed, plan: Plan, result: Result, step: str) -> Claimed:
-        """The claim that came with the last flush; a join's driver reads its siblings' outputs."""
-        following = next_claim(claimed, result, step)
-        if plan.graph.spec.flow:
-            return following
-        loaded = await self._ledger.load(claimed.run_id)
-        return replace(following, outputs=loaded.outputs, errors=loaded.errors)
+    async def _go_on(self, claimed: Claimed, plan: Plan, result: Result, step: str) -> bool:
+        """Make `claimed` the next step's; a join's driver reads what its siblings have stored."""
+        go_on(claimed, result, step)
+        if not plan.graph.spec.flow:
+            loaded = await self._ledger.load(claimed.run_id)
+            claimed.outputs, claimed.errors = loaded.outputs, loaded.errors
+        return True

@@ -1,4 +1,4 @@
-"""Which steps this process holds, so that its own recovery leaves them alone."""
+"""Which runs this process drives, so that its own recovery leaves them alone."""
 
 from __future__ import annotations
 
@@ -9,28 +9,26 @@ from uuid import UUID
 
 
 class Driving:
-    """The steps that this process has claimed, or is about to."""
+    """The runs that drivers of this process hold claims of, or are about to."""
 
     def __init__(self) -> None:
-        self._held: Counter[tuple[UUID, str]] = Counter()
+        self._held: Counter[UUID] = Counter()
 
-    def __contains__(self, key: tuple[UUID, str]) -> bool:
-        return key in self._held
+    def __contains__(self, run_id: UUID) -> bool:
+        return run_id in self._held
 
     @property
     def runs(self) -> list[UUID]:
-        """The runs that steps of are held."""
-        return list({run_id for run_id, _ in self._held})
+        """All of them."""
+        return list(self._held)
 
     @contextmanager
-    def of(self, run_id: UUID, *steps: str) -> Generator[None]:
-        """Hold steps of a run, from before a claim is written: no sweep can come between."""
-        keys = [(run_id, step) for step in steps]
-        self._held.update(keys)
+    def of(self, run_id: UUID) -> Generator[None]:
+        """Hold a run, from before its claim is written: no sweep can come between."""
+        self._held[run_id] += 1
         try:
             yield
         finally:
-            for key in keys:
-                self._held[key] -= 1
-                if not self._held[key]:
-                    del self._held[key]
+            self._held[run_id] -= 1
+            if not self._held[run_id]:
+                del self._held[run_id]

@@ -82,6 +82,11 @@ class Ledger:
         )
 
     @property
+    def boot(self) -> int:
+        """The boot that claims are made for."""
+        return self._writer.boot
+
+    @property
     def _committers(self) -> tuple[Committer[Any, Any], ...]:
         return (self._starts, self._claims, self._progress, self._loads)
 

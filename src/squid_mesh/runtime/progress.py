@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
+from uuid import UUID
 
 from squid_mesh.definition.spec import Exit, RetrySpec
 from squid_mesh.engine.planner import (
@@ -26,90 +27,134 @@ from squid_mesh.store.records import Claimed, Progress
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """The attempt that is over, and the job that it ran in."""
+
+    run_id: UUID
+    step: str
+    number: int
+    job: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """Where a run goes from a step that has ended, in the terms of `Progress`."""
+
+    next: str | None = None
+    queue: str | None = None
+    inline: bool = False
+    joins: tuple[str, ...] = ()
+    ends: bool = False
+    fails: bool = False
+
+
+NOWHERE = Onward()
+"""The step itself goes on: it sleeps, waits or is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """What decides about a step's successors: its plan, and whether a step can run in this job."""
 
     plan: Plan
     goes_on: Callable[[str], bool]
 
-    def progress(self, claimed: Claimed, result: Result, job: int | None) -> Progress:
+    def progress(self, attempt: Attempt, result: Result) -> Progress:
         """What is to be written for a result."""
-        base = Progress(
-            run_id=claimed.run_id,
-            step=claimed.step,
-            attempt=claimed.attempt,
-            status=StepStatus.COMPLETED,
-            job=job,
-        )
         match result:
-            case Sleep(delay):
-                return replace(base, status=StepStatus.SCHEDULED, delay=delay)
-            case Hold():
-                return replace(base, status=StepStatus.PAUSED)
-            case Unfit(action):
-                return replace(base, status=StepStatus.PENDING, needs=action)
             case Output(stored, value):
-                following = follow(self.plan.graph, claimed.step, Exit.OK, value)
-                return self._followed(replace(base, output=stored), following)
+                following = follow(self.plan.graph, attempt.step, Exit.OK, value)
+                onward = self._onward(following)
+                return progress(attempt, StepStatus.COMPLETED, onward, output=stored)
             case BodyFailure():
-                policy = self.plan.steps[claimed.step].operations.retry
-                return self._after_failure(base, result, policy)
+                policy = self.plan.steps[attempt.step].operations.retry
+                return self._after_failure(attempt, result, policy)
+            case Sleep(delay):
+                return progress(attempt, StepStatus.SCHEDULED, delay=delay)
+            case Hold():
+                return progress(attempt, StepStatus.PAUSED)
+            case Unfit(action):
+                return progress(attempt, StepStatus.PENDING, needs=action)
             case _:
                 assert_never(result)
 
-    def given_up(self, base: Progress, failure: BodyFailure) -> Progress:
+    def given_up(self, attempt: Attempt, failure: BodyFailure) -> Progress:
         """What is to be written for an attempt that mustn't be followed by another."""
-        return self._after_failure(base, failure, policy=None)
+        return self._after_failure(attempt, failure, policy=None)
 
     def _after_failure(
-        self, base: Progress, failure: BodyFailure, policy: RetrySpec | None
+        self, attempt: Attempt, failure: BodyFailure, policy: RetrySpec | None
     ) -> Progress:
-        base = replace(base, status=StepStatus.FAILED, error=failure.stored)
         following = after_failure(
             self.plan.graph,
-            base.step,
-            base.attempt,
+            attempt.step,
+            attempt.number,
             failure.failed,
             policy=policy,
             jitter=random.random(),  # noqa: S311 (spreads load, guards nothing)
         )
+        error = failure.stored
         match following:
             case RetryIn(_, delay):
-                return replace(base, status=StepStatus.SCHEDULED, delay=delay)
+                return progress(attempt, StepStatus.SCHEDULED, error=error, delay=delay)
             case Fail():
-                return replace(base, fails=True)
+                return progress(attempt, StepStatus.FAILED, Onward(fails=True), error=error)
             case _:
-                return self._followed(base, following)
+                return progress(attempt, StepStatus.FAILED, self._onward(following), error=error)
 
-    def _followed(self, base: Progress, following: Following) -> Progress:
+    def _onward(self, following: Following) -> Onward:
         match following:
-            case EndReached():
-                return replace(base, ends=True)
             case Next(step):
                 queue = self.plan.steps[step].operations.queue
-                return replace(base, next=step, queue=queue, inline=self.goes_on(step))
+                return Onward(next=step, queue=queue, inline=self.goes_on(step))
+            case EndReached():
+                return Onward(ends=True)
             case CountDown(steps):
                 inline = len(steps) == 1 and self.goes_on(steps[0])
-                return replace(base, joins=steps, inline=inline)
+                return Onward(joins=steps, inline=inline)
             case _:
                 assert_never(following)
 
 
-def candidates(progress: Progress) -> tuple[str, ...]:
-    """The steps that writing this may claim for its driver."""
-    if not progress.inline:
-        return ()
-    return progress.joins if progress.next is None else (progress.next,)
+def progress(
+    attempt: Attempt,
+    status: StepStatus,
+    onward: Onward = NOWHERE,
+    *,
+    output: bytes | None = None,
+    error: bytes | None = None,
+    delay: float | None = None,
+    needs: str | None = None,
+) -> Progress:
+    """One record, of an attempt's end and where the run goes from it."""
+    return Progress(
+        run_id=attempt.run_id,
+        step=attempt.step,
+        attempt=attempt.number,
+        status=status,
+        output=output,
+        error=error,
+        delay=delay,
+        next=onward.next,
+        queue=onward.queue,
+        inline=onward.inline,
+        joins=onward.joins,
+        ends=onward.ends,
+        fails=onward.fails,
+        needs=needs,
+        job=attempt.job,
+    )
 
 
-def next_claim(claimed: Claimed, result: Result, step: str) -> Claimed:
-    """The claim on a flow's next step, with what the run has stored by now."""
-    outputs, errors = claimed.outputs, claimed.errors
+def go_on(claimed: Claimed, result: Result, step: str) -> None:
+    """Turn a claim into the one that came with its progress: what it stored is known from here."""
     match result:
         case Output(stored, value) if stored is not None:
-            outputs = {**outputs, claimed.step: value}
+            claimed.outputs[claimed.step] = value
         case BodyFailure(error):
-            errors = {**errors, claimed.step: error}
+            claimed.errors[claimed.step] = error
         case _:
             pass
-    return replace(claimed, step=step, attempt=1, outputs=outputs, errors=errors, slept=False)
+    claimed.step = step
+    claimed.attempt = 1
+    claimed.slept = False

@@ -15,9 +15,9 @@ from squid_mesh.runtime.catalog import Catalog
 from squid_mesh.runtime.driving import Driving
 from squid_mesh.runtime.failures import refusal
 from squid_mesh.runtime.ledger import Ledger
-from squid_mesh.runtime.progress import Outlook
+from squid_mesh.runtime.progress import Attempt, Outlook, progress
 from squid_mesh.store.committer import Busy
-from squid_mesh.store.records import Ended, Interrupted, Progress, Stale
+from squid_mesh.store.records import Ended, Interrupted, Stale
 from squid_mesh.telemetry import StepInterrupted, Telemetry
 
 logger = logging.getLogger(__name__)
@@ -58,12 +58,16 @@ class Recovery:
     async def take_over(self) -> None:
         """Try interrupted steps again, or end them as their policy says."""
         found = await self._ledger.find_interrupted(self._driving.runs, blocked=self._blocked)
-        lost = [i for i in found if (i.run_id, i.step) not in self._driving]
+        lost = [i for i in found if self._is_lost(i)]
         policies = {i: await self._policy(i) for i in lost}
         await self._retry([i for i, policy in policies.items() if policy == "retry"])
         for interrupted, policy in policies.items():
             if policy != "retry":
                 await self._end(interrupted, policy)
+
+    def _is_lost(self, found: Interrupted) -> bool:
+        """Whether it isn't a step of this boot, claimed since the statement began."""
+        return found.claim != self._ledger.boot or found.run_id not in self._driving
 
     async def requeue(self) -> None:
         """Give steps that are due and have no job a new one."""
@@ -114,18 +118,14 @@ class Recovery:
             interrupted.step,
             interrupted.attempt,
         )
-        base = Progress(
-            run_id=interrupted.run_id,
-            step=interrupted.step,
-            attempt=interrupted.attempt,
-            status=StepStatus.PAUSED,
-            error=failure.stored,
-        )
-        outlook = Outlook(plan, lambda _: False)
-        progress = base if policy == "pause" else outlook.given_up(base, failure)
-        by_itself = plan.graph.spec.flow or not progress.fails
+        attempt = Attempt(interrupted.run_id, interrupted.step, interrupted.attempt)
+        if policy == "pause":
+            record = progress(attempt, StepStatus.PAUSED, error=failure.stored)
+        else:
+            record = Outlook(plan, lambda _: False).given_up(attempt, failure)
+        by_itself = plan.graph.spec.flow or not record.fails
         write = self._ledger.end_interrupted if by_itself else self._ledger.fail_interrupted
-        outcome = await write(interrupted, progress)
+        outcome = await write(interrupted, record)
         if isinstance(outcome, Stale | Busy):
             return
         await self._tell(interrupted, policy)

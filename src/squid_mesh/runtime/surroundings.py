@@ -68,10 +68,10 @@ def _window(claimed: Claimed, spec: WorkflowSpec) -> Window | None:
     return Window(claimed.trigger, claimed.window_at.astimezone(ZoneInfo(zone or "Etc/UTC")))
 
 
-def injected(wire: Injected, context: StepContext, resources: Resources) -> Any:
+def injected(wire: Injected, claimed: Claimed, spec: WorkflowSpec, resources: Resources) -> Any:
     """What a wire to the surroundings leads to. Raises `LookupError` for what isn't there."""
     if wire.origin == "context":
-        return context
+        return context_of(claimed, spec)
     if wire.origin == "resource" and wire.type is not None and wire.type in resources:
         return resources[wire.type]
     raise LookupError(f"this mesh has no {wire.origin} {wire.type or ''}: pass it in resources=[…]")

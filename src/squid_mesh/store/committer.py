@@ -121,7 +121,8 @@ class Committer[Record, Outcome]:
         """Have a record written; its outcome, once it is durable. Raises `Refused` or `Lost`."""
         if self._task is None or self._task.done():
             raise Lost("the mesh has stopped")
-        entry = _Entry[Record, Outcome](record, asyncio.get_running_loop().create_future())
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        entry = _Entry(record, future)
         self._put(entry)
         return await entry.future
 
