@@ -18,9 +18,7 @@ PATIENCE = timedelta(minutes=5)
 
 async def throughput(dsn: str, *, runs: int, at_a_time: int) -> Cost:
     """Start `runs` runs one by one from a few starters, and drive them `at_a_time`."""
-    mesh = Mesh.connect(
-        dsn, workflows=[Chain], queues={"squid_mesh": at_a_time}, install=True
-    )
+    mesh = Mesh.connect(dsn, workflows=[Chain], queues={"squid_mesh": at_a_time}, install=True)
     async with mesh:
         await asyncio.sleep(0.5)
         with Meter(dsn) as meter:
