@@ -1,7 +1,7 @@
 """Attempts: how many, when, with which errors, and what ends them early."""
 
 from collections.abc import AsyncGenerator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
