@@ -1,4 +1,4 @@
-"""`make bench`: every measurement, a line each."""
+"""`make bench`: every measurement, a line each, in rounds; compare figures of one call only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import argparse
 
 import uvloop
 
-from bench.chains import show, throughput
+from bench.chains import latency, percentile, throughput
+from bench.floor import floor
 from squid_mesh import embedded
 
 
@@ -17,10 +18,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     for _ in range(options.rounds):
+        with embedded.server() as dsn:
+            steps = uvloop.run(floor(dsn, runs=options.runs))
+        print(f"floor, groups of 200     {steps:7,.0f} steps/s", flush=True)
         for at_a_time in (200, 10):
             with embedded.server() as dsn:
-                cost = uvloop.run(throughput(dsn, runs=options.runs, at_a_time=at_a_time))
-            print(show(f"chains, {at_a_time} at a time", cost, options.runs), flush=True)
+                result = uvloop.run(throughput(dsn, runs=options.runs, at_a_time=at_a_time))
+            print(f"chains, {at_a_time:3} at a time   {result}", flush=True)
+        with embedded.server() as dsn:
+            took = uvloop.run(latency(dsn, runs=300))
+        print(
+            f"one run after the other  start to finish p50 {percentile(took, 50):.1f} "
+            f"p99 {percentile(took, 99):.1f} ms",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

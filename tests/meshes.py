@@ -56,7 +56,8 @@ async def on_host(
     options.setdefault("grace", SHORT)
     async with own_pool(dsn, **(pool or {})) as hosts:
         oban = oban_on(hosts, queues)
-        async with oban, Mesh(hosts, oban=oban, workflows=workflows, **options) as mesh:
+        mesh = Mesh(hosts, oban=oban, workflows=workflows, **options)
+        async with oban, mesh:
             yield mesh
 
 

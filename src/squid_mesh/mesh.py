@@ -123,6 +123,7 @@ class Mesh:
                 grace=grace,
             )
         config.tell()
+        dispatch.register(self._settings.name)
         self._reader = Reader(self._statements)
         self._starter = Starter(pool, self._statements, self._settings.queueing, self._telemetry)
 

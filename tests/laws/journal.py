@@ -21,6 +21,7 @@ create table bodies (
   pid integer not null, is_claimed boolean not null
 );
 create table gates (name text primary key);
+create table passed (run uuid not null, step text not null, pid integer not null);
 """
 _BEGUN = """
 insert into bodies (run, step, attempt, pid, is_claimed)
@@ -75,6 +76,17 @@ class Journal:
             return await cursor.fetchone() is not None
 
         await eventually(is_open)
+        passed = at.run_id, at.step, os.getpid()
+        await self._open.execute("insert into passed values (%s, %s, %s)", passed)
+
+    async def has_passed(self, pid: int) -> None:
+        """Wait until a body of a process has passed its gate: its result is on its way."""
+
+        async def has() -> bool:
+            cursor = await self._open.execute("select 1 from passed where pid = %s", (pid,))
+            return await cursor.fetchone() is not None
+
+        await eventually(has)
 
     async def let_go(self, gate: UUID | str = "all") -> None:
         """Open the gate of a run, or of all."""

@@ -32,12 +32,19 @@ def worker_of(mesh: str) -> str:
     return f"squid_mesh.{mesh}"
 
 
+def register(mesh: str) -> None:
+    """Make jobs of this mesh known to Oban, which may be started, and fetch some, before the mesh.
+
+    Until `attach` they are put back; a job of an unknown worker would be in for Oban's long backoff.
+    """
+    register_worker(_worker(mesh))
+
+
 def attach(mesh: str, drive: Drive) -> None:
     """Let Oban's jobs for this mesh reach `drive`. Raises `InvalidConfig` for a taken name."""
     if mesh in _drives:
         raise InvalidConfig([f"a mesh named {mesh!r} runs in this process: give this one name=…"])
     _drives[mesh] = drive
-    register_worker(_worker(mesh))
 
 
 def detach(mesh: str) -> None:
@@ -96,4 +103,14 @@ def own_oban(pool: Any, name: str, queues: dict[str, int]) -> Oban:
     )
 
 
-__all__ = ["Oban", "attach", "check", "detach", "install", "own_oban", "prefix_of", "worker_of"]
+__all__ = [
+    "Oban",
+    "attach",
+    "check",
+    "detach",
+    "install",
+    "own_oban",
+    "prefix_of",
+    "register",
+    "worker_of",
+]

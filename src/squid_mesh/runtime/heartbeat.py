@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any, LiteralString
 
 import psycopg
@@ -18,7 +19,9 @@ logger = logging.getLogger(__name__)
 class Heartbeat:
     """Renews a boot's lease every `interval` seconds, with how long ago the event loop answered."""
 
-    def __init__(self, dsn: str, statements: Statements, boot: int, interval: float) -> None:
+    def __init__(
+        self, dsn: str, statements: Statements, boot: Mapping[str, Any], interval: float
+    ) -> None:
         self._dsn = dsn
         self._statement: LiteralString = statements["heartbeat"]
         self._boot = boot
@@ -52,7 +55,7 @@ class Heartbeat:
         while not self._stopped.is_set():
             self._ask_loop()
             age = time.monotonic() - self._answered
-            connection.execute(self._statement, {"boot": self._boot, "loop_age": age})
+            connection.execute(self._statement, {**self._boot, "loop_age": age})
             self._stopped.wait(self._interval)
 
     def _ask_loop(self) -> None:

@@ -75,7 +75,12 @@ class Process:
             telemetry=self._telemetry,
         )
         self._recovery = Loop("recovery", recovery.sweep, settings.heartbeat)
-        self._heartbeat = Heartbeat(settings.dsn, self._statements, self._boot, settings.heartbeat)
+        self._heartbeat = Heartbeat(
+            settings.dsn,
+            self._statements,
+            self._facts | {"boot": self._boot},
+            settings.heartbeat,
+        )
         await self.ledger.start()
         self._heartbeat.start()
         self._recovery.start()
@@ -95,18 +100,20 @@ class Process:
         await self._side.close()
         self._threads.close()
 
+    @property
+    def _facts(self) -> dict[str, Any]:
+        """What others see of this process."""
+        return {
+            "mesh": self._settings.name,
+            "node": socket.gethostname(),
+            "pid": os.getpid(),
+            "queues": [self._settings.queueing.queue],
+            "definitions": self._catalog.versions,
+            "actions": self._catalog.action_names,
+        }
+
     async def _begin_boot(self, connection: AsyncConnection[Any]) -> int:
-        cursor = await connection.execute(
-            self._statements["begin_boot"],
-            {
-                "mesh": self._settings.name,
-                "node": socket.gethostname(),
-                "pid": os.getpid(),
-                "queues": [self._settings.queueing.queue],
-                "definitions": self._catalog.versions,
-                "actions": self._catalog.action_names,
-            },
-        )
+        cursor = await connection.execute(self._statements["begin_boot"], self._facts)
         row = await cursor.fetchone()
         assert row is not None
         return int(row[0])

@@ -1,0 +1,69 @@
+"""A process of its own that drives the laws' workflows, and does what its test writes to it.
+
+Run as `python -m tests.laws.worker DSN JOURNAL_DSN OPTIONS`, the options in JSON. Each line of the
+standard input is a request; each has one line of an answer.
+"""
+
+import asyncio
+import importlib
+import json
+import sys
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from squid_mesh import Mesh, SquidMeshError
+from squid_mesh.runtime import recovery
+from tests.laws.journal import Journal
+from tests.meshes import QUEUE, on_host
+
+HEARTBEAT = timedelta(seconds=0.2)
+LEASE = timedelta(seconds=1)
+OVERDUE = 0.5
+"""Seconds: how long a step of a law's test may be due before its job is looked for."""
+
+
+def say(*words: object) -> None:
+    print(*words, flush=True)  # noqa: T201  # how the process talks to its test
+
+
+async def answer(mesh: Mesh, request: list[str]) -> str:
+    """Do what one line asks for."""
+    match request:
+        case ["start", workflow]:
+            run = await mesh.start_run(next(w for w in loaded if w.__name__ == workflow))
+            return str(run.id)
+        case ["cancel", run_id]:
+            return str((await mesh.cancel_run(UUID(run_id))).status)
+        case _:
+            return "what?"
+
+
+async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
+    recovery.OVERDUE_SECONDS = OVERDUE
+    async with (
+        Journal(journal_dsn) as journal,
+        on_host(
+            dsn,
+            loaded,
+            queues=options.get("queues", {QUEUE: 10, "other": 2}),
+            actions=[getattr(module, name) for name in options.get("actions", [])],
+            heartbeat=timedelta(seconds=options.get("heartbeat", HEARTBEAT.total_seconds())),
+            lease=timedelta(seconds=options.get("lease", LEASE.total_seconds())),
+            resources=[journal],
+        ) as mesh,
+    ):
+        say("up")
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            try:
+                say(await answer(mesh, line.split()))
+            except SquidMeshError as error:
+                say(type(error).__name__)
+    say("down")
+
+
+if __name__ == "__main__":
+    settings: dict[str, Any] = json.loads(sys.argv[3])
+    module: Any = importlib.import_module(settings.get("module", "tests.laws.workflows"))
+    loaded: Any = module.WORKFLOWS
+    asyncio.run(main(sys.argv[1], sys.argv[2], settings))
