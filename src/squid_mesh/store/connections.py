@@ -19,11 +19,17 @@ set enable_mergejoin = off; set enable_bitmapscan = off; set jit = off; set work
 """
 
 
+# Whatever a database's default is: what is locked in one statement is decided in the next, which has
+# to see what was committed in between.
+_ISOLATION = "set default_transaction_isolation = 'read committed'"
+
+
 async def connect(dsn: str, *, application: str = "squid_mesh") -> AsyncConnection[Any]:
     """A connection that commits each statement by itself and reads JSON with orjson."""
     connection = await AsyncConnection.connect(
         dsn, autocommit=True, prepare_threshold=0, application_name=application
     )
+    await connection.execute(_ISOLATION, prepare=False)
     columns.register(connection)
     set_json_loads(orjson.loads, connection)
     return connection

@@ -1,11 +1,14 @@
 -- The common flush: every record completes its step and claims the next one, or ends its run.
 -- Locks: the runs, without waiting. Guards: the step's status, attempt and claim (law 2); whether the run
 -- still goes on is read from the locked row. Only exceptions come back: which records found their run
--- held (locked) or their claim gone (done), and which runs ended or stopped.
+-- held (locked), their claim gone (done) or their run deleted (gone), and which runs ended or stopped.
+-- The limit makes the planner expect one record, so that it looks runs up by their key whatever the
+-- tables' size was when the plan was made; lateral makes the records the outer side.
 with asked as materialized (
-  select * from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(output)b, %(next)b, %(queue)b, %(job)b)
-        as t(ord, run_id, step, attempt, output, next, queue, job)
-      limit %(n)s::int
+  select *
+  from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(output)b, %(next)b, %(queue)b, %(job)b)
+    as t(ord, run_id, step, attempt, output, next, queue, job)
+  limit %(n)s::int
 ),
 locked as materialized (
   select t.*, r.outcome is null and r.cancel_requested_at is null and r.error is null as going,

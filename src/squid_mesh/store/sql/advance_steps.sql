@@ -1,15 +1,17 @@
 -- The full flush: completions, failures with an error route, retries, sleeps, pauses, hand-overs and
--- joins. Same locks and guards as advance_chain, which is its common case. `boot` is the claim's: recovery
--- speaks for a boot that died. A pending step is parked: it waits, without a job, for code that can call it.
+-- joins. Same locks and guards as advance_chain, which is its common case. `boot` is the claim's:
+-- recovery speaks for a boot that died. A step that becomes pending is parked: it waits, without a job,
+-- for code that can call it.
 -- A target row is written once, after everything that the group does to it was added up (two siblings
 -- in one flush take two off the join's counter). No relation of the statement is joined to another:
 -- columns travel along in returning.
 with asked as materialized (
-  select * from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(status)b, %(output)b, %(error)b,
-                           %(delay)b, %(next)b, %(queue)b, %(inline)b, %(joins)b, %(ends)b, %(fails)b, %(needs)b, %(job)b)
-        as t(ord, run_id, step, attempt, status, output, error, delay, next, queue, inline, joins, ends,
-             fails, needs, job)
-      limit %(n)s::int
+  select *
+  from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(status)b, %(output)b, %(error)b, %(delay)b,
+              %(next)b, %(queue)b, %(inline)b, %(joins)b, %(ends)b, %(fails)b, %(needs)b, %(job)b)
+    as t(ord, run_id, step, attempt, status, output, error, delay,
+         next, queue, inline, joins, ends, fails, needs, job)
+  limit %(n)s::int
 ),
 locked as materialized (
   select t.*, r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
