@@ -35,7 +35,7 @@ def worker_of(mesh: str) -> str:
 def register(mesh: str) -> None:
     """Make jobs of this mesh known to Oban, which may be started, and fetch some, before the mesh.
 
-    Until `attach` they are put back; a job of an unknown worker would be in for Oban's long backoff.
+    Until `attach` they are put back; a job of an unknown worker would wait for Oban's long backoff.
     """
     register_worker(_worker(mesh))
 

@@ -16,6 +16,7 @@ from typing import assert_never
 from uuid import UUID
 
 from squid_mesh.engine.states import RunStatus
+from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.catalog import Catalog, Plan
 from squid_mesh.runtime.driving import Driving
 from squid_mesh.runtime.failures import refusal
@@ -96,6 +97,7 @@ class Driver:
         queue: str,
         ended: Callable[[UUID, RunStatus], None],
         telemetry: Telemetry,
+        alarm: Alarm,
     ) -> None:
         self._catalog = catalog
         self._performer = performer
@@ -103,6 +105,7 @@ class Driver:
         self._queue = queue
         self._ended = ended
         self._telemetry = telemetry
+        self._alarm = alarm
         self.driving = Driving()
         self._draining = False
         self._jobs = 0
@@ -207,7 +210,9 @@ class Driver:
             for event in recorded(claimed, result, progress, outcome, duration):
                 self._telemetry.tell(event)
         match outcome:
-            case Advanced(step):
+            case Advanced(step, sleeper):
+                if sleeper is not None and progress.delay is not None:
+                    self._alarm.set(sleeper, progress.delay)
                 return step is not None and await self._go_on(claimed, outlook.plan, result, step)
             case Ended(status):
                 self._ended(claimed.run_id, status)

@@ -119,6 +119,10 @@ class Ledger:
         """All outputs and errors that a run has stored."""
         return await self._loads.submit(run_id)
 
+    async def stage(self, jobs: list[int]) -> None:
+        """Make jobs available whose time has come. Raises `Lost`."""
+        await self._side.run(lambda conn: self._writer.stage(conn, jobs))
+
     async def is_declared(self, definition: str) -> bool:
         """Whether a living process declares this definition."""
         parameters = {"definition": definition, "silence": self._silence}

@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.bodies import Bodies
 from squid_mesh.runtime.catalog import Catalog
 from squid_mesh.runtime.drive import Driver
@@ -58,6 +59,7 @@ class Process:
             side=self._side,
             silence=settings.lease,
         )
+        self._alarm = Alarm(self.ledger.stage)
         self.driver = Driver(
             self._catalog,
             self._performer,
@@ -65,6 +67,7 @@ class Process:
             queue=settings.queueing.queue,
             ended=self.waiters.tell,
             telemetry=self._telemetry,
+            alarm=self._alarm,
         )
         recovery = Recovery(
             self._catalog,
@@ -83,6 +86,7 @@ class Process:
         )
         await self.ledger.start()
         self._heartbeat.start()
+        self._alarm.start()
         self._recovery.start()
         self.waiters.start()
 
@@ -94,6 +98,7 @@ class Process:
         """End; what is still claimed is another process's to recover, at once."""
         await self.waiters.stop()
         await self._recovery.stop()
+        await self._alarm.stop()
         await self.ledger.stop()
         await self._heartbeat.stop()
         await self._side.run(self._end_boot)

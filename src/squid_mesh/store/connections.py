@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, LiteralString
 
 import orjson
 from psycopg import AsyncConnection
@@ -13,30 +13,36 @@ from squid_mesh.store import columns
 # Pins the shape of the committers' plans: nested loops over primary keys from a few records,
 # whatever the statistics said when the plan was made. A plan cached while `runs` was tiny halves
 # the throughput, and gets worse as the table grows.
-_COMMITTER = """
+_PLANS = """
 set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off;
 set enable_mergejoin = off; set enable_bitmapscan = off; set jit = off; set work_mem = '64MB'
 """
 
 
-# Whatever a database's default is: what is locked in one statement is decided in the next, which has
+# Whatever a database defaults to: what is locked in one statement is decided in the next, which has
 # to see what was committed in between.
 _ISOLATION = "set default_transaction_isolation = 'read committed'"
 
 
 async def connect(dsn: str, *, application: str = "squid_mesh") -> AsyncConnection[Any]:
     """A connection that commits each statement by itself and reads JSON with orjson."""
-    connection = await AsyncConnection.connect(
-        dsn, autocommit=True, prepare_threshold=0, application_name=application
-    )
-    await connection.execute(_ISOLATION, prepare=False)
-    columns.register(connection)
-    set_json_loads(orjson.loads, connection)
-    return connection
+    return await _connect(dsn, application, _ISOLATION)
 
 
 async def connect_committer(dsn: str) -> AsyncConnection[Any]:
     """A connection for group commits."""
-    connection = await connect(dsn, application="squid_mesh committer")
-    await connection.execute(_COMMITTER, prepare=False)
+    return await _connect(dsn, "squid_mesh committer", f"{_ISOLATION}; {_PLANS}")
+
+
+async def _connect(dsn: str, application: str, setup: LiteralString) -> AsyncConnection[Any]:
+    connection = await AsyncConnection.connect(
+        dsn, autocommit=True, prepare_threshold=0, application_name=application
+    )
+    try:
+        await connection.execute(setup, prepare=False)
+    except BaseException:  # also when whoever connects is cancelled meanwhile
+        await connection.close()
+        raise
+    columns.register(connection)
+    set_json_loads(orjson.loads, connection)
     return connection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -136,9 +136,13 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """The record was written. `step` is the one that this driver has claimed with it, if any."""
+    """The record was written. `step` is the one that this driver has claimed with it, if any.
+
+    `job` is the one that the step itself comes back with, when it sleeps or is to be retried.
+    """
 
     step: str | None
+    job: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

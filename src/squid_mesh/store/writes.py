@@ -252,6 +252,12 @@ class Writer:
         )
         return {(run_id, step, attempt) for run_id, step, attempt in await cursor.fetchall()}
 
+    async def stage(self, connection: AsyncConnection[Any], jobs: list[int]) -> None:
+        """Make jobs available whose time has come."""
+        await connection.execute(
+            self.statements["stage_jobs"], {"jobs": jobs, "channel": self.statements.channel}
+        )
+
     async def requeue_overdue(
         self, connection: AsyncConnection[Any], *, overdue: float, silence: float
     ) -> int:
@@ -361,6 +367,8 @@ def _outcome(kind: str, step: str | None) -> Outcome:
     match kind:
         case "joined":
             return Advanced(step)
+        case "asleep":
+            return Advanced(None, job=int(step or 0))
         case "stopped":
             return Stopped()
         case status:

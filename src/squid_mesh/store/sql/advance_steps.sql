@@ -147,6 +147,8 @@ select 'done', (select n::int from told), null,
 union all
 select 'joined', ord, step, null from joined where status = 'running'
 union all
+select 'asleep', ord, job_id::text, null from done where status = 'scheduled'
+union all
 select 'stopped', ord, null, null from done where not going
 union all
 select outcome, ord, null, null from counted where outcome is not null
