@@ -257,3 +257,14 @@ async def test_an_early_job_changes_nothing(mesh: Mesh, dsn: str, probe: Probe) 
     await advance(dsn, timedelta(minutes=1, seconds=1))
     assert (await ended(mesh, run.id)).status == "completed"
     assert probe.calls == ["attempt 1", "attempt 2"]
+
+
+async def test_a_long_run_hands_over_when_its_slice_is_used_up(
+    mesh: Mesh, dsn: str, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("squid_mesh.runtime.drive.SLICE_STEPS", 2)
+    run = await play(mesh, ThreeSteps)
+    assert run.status == "completed"
+    # A run's last job goes with the run; the one that handed over is left to Oban.
+    left = await one(dsn, "select count(*) from oban_jobs where args->>'run' = %s", str(run.id))
+    assert left == (1,)

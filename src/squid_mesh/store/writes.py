@@ -287,17 +287,18 @@ class Writer:
 def start_parameters(
     starts: Sequence[Start], statements: Statements, queueing: Queueing, *, untold: bool
 ) -> dict[str, Any]:
-    """The parameters of `start_runs`: one JSON document, and where jobs go.
+    """The parameter of `start_runs`: one JSON document, so that any driver can send it.
 
     `untold` says that the caller can't know when this commits, so that nobody has told of it yet.
     """
-    return {
-        "untold": untold,
-        "runs": orjson.dumps([_start(start) for start in starts]).decode(),
+    document = {
+        "runs": [_start(start) for start in starts],
         "queue": queueing.queue,
         "worker": queueing.worker,
         "channel": statements.channel,
+        "untold": untold,
     }
+    return {"start": orjson.dumps(document).decode()}
 
 
 def _start(start: Start) -> dict[str, Any]:

@@ -2,9 +2,13 @@
 -- One statement with one JSON parameter, so that any driver can issue it on a host's connection.
 -- On a host's connection the run's creation is untold: its first claim tells it, after the commit.
 -- Locks nothing but what it inserts. A key or window that is taken inserts nothing for its run.
-with given as materialized (
+with asked as materialized (
+  select s.* from json_to_record(%(start)s::json)
+    as s(runs json, queue text, worker text, channel text, untold boolean)
+),
+given as materialized (
   select g.*, {schema}.now() as at
-  from json_to_recordset(%(runs)s::json) as g(
+  from asked, json_to_recordset(asked.runs) as g(
     id uuid, workflow text, definition text, trigger text, payload json, key text,
     window_at timestamptz, replayed_from uuid, tags jsonb, priority smallint, open_ends integer,
     job_priority smallint, steps json)
@@ -31,16 +35,16 @@ steps as (
 jobs as (
   insert into {oban}.oban_jobs (id, queue, worker, args, priority, max_attempts)
   overriding system value
-  select s.job_id, coalesce(s.queue, %(queue)s::text), %(worker)s::text,
+  select s.job_id, coalesce(s.queue, a.queue), a.worker,
          jsonb_build_object('run', s.run_id, 'step', s.step)
-           || case when %(untold)s::boolean then '{"untold": true}' else '{}' end::jsonb,
+           || case when a.untold then '{"untold": true}' else '{}' end::jsonb,
          g.job_priority, 32767
-  from steps s join given g on g.id = s.run_id
+  from asked a, steps s join given g on g.id = s.run_id
   where s.job_id is not null
   returning queue
 ),
 told as (
-  select count(pg_notify(%(channel)s::text, '{"queue":"' || queue || '"}'))
-  from (select distinct queue from jobs) q
+  select count(pg_notify(a.channel, '{"queue":"' || q.queue || '"}'))
+  from asked a, (select distinct queue from jobs) q
 )
 select id, inserted_at from started, told
