@@ -1,4 +1,4 @@
 """A small host application: the weekday digest of a feed, posted to Discord.
 
-`workflow` says what happens, `content` does it, `demo` shows it three times over.
+`workflow` says what happens, `content` does it, `application` runs it, `demo` shows it.
 """

@@ -1,4 +1,4 @@
-"""The digest, three times over: straight through, through bad weather, and to final failure.
+"""The digest, played on real input: good weather, bad weather, final failure, and a kill.
 
 Everything is local: a Postgres that lives as long as the demo, a feed server, and a webhook that
 behaves like Discord's. With `FEED_URL` and `DISCORD_WEBHOOK_URL` in the environment it reads that
@@ -9,32 +9,32 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
+from datetime import UTC, datetime
 
-from httpx import AsyncClient
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 from rich.console import Console
 from rich.text import Text
 
-from squid_mesh import Mesh, RunDetails, WaitTimeout, embedded
+from squid_mesh import embedded
 
 from . import settings
-from .content import FailedDeliveries, FailedDelivery
-from .report import Show, progress, report
-from .scenarios import Outcome, Scenario, differences, ending_of, for_real, on_loopback
+from .report import progress, report
+from .scenarios import (
+    Outcome,
+    differences,
+    ending_of,
+    for_real,
+    from_its_window,
+    on_loopback,
+    through_a_kill,
+)
 from .servers import Webhook, serve_feeds
-from .workflow import DigestPayload, PostDailyDigest
-
-PATIENCE = timedelta(minutes=1)
-GLANCE = timedelta(milliseconds=100)
+from .stage import Stage
 
 
 def main() -> int:
     """Run the demo; 0 when every run ended as it should, 1 when one didn't, 130 on Ctrl-C."""
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs; the webhook's is secret
+    logging.getLogger("squid_mesh").setLevel(logging.ERROR)  # a kill is no news here
     console = Console(width=None if sys.stdout.isatty() else 110)
     if bool(settings.FEED_URL) != bool(settings.DISCORD_WEBHOOK_URL):
         console.print("Set both FEED_URL and DISCORD_WEBHOOK_URL, or neither.")
@@ -50,77 +50,29 @@ def demonstrate(console: Console) -> int:
     """Play the scenarios against a Postgres and servers of the demo's own, and judge them."""
     began = datetime.now(UTC)
     webhook = Webhook()
-    with embedded.server() as dsn, serve_feeds() as feeds, webhook.serving() as discord:
-        scenarios = (
-            for_real(settings.FEED_URL, settings.DISCORD_WEBHOOK_URL)
-            if settings.FEED_URL
-            else on_loopback(feeds, discord)
-        )
-        with progress(console) as show:
-            outcomes = asyncio.run(play_all(scenarios, dsn, webhook, show))
+    with (
+        embedded.server() as dsn,
+        serve_feeds() as feeds,
+        webhook.serving() as discord,
+        progress(console) as shown,
+    ):
+        outcomes = asyncio.run(play(Stage(dsn, webhook, shown), feeds, discord))
     for outcome in outcomes:
         report(console, outcome)
     console.print(Text(_timings(outcomes, began)), soft_wrap=True)
     return _judge(console, outcomes)
 
 
-async def play_all(
-    scenarios: Sequence[Scenario], dsn: str, webhook: Webhook, show: Show
-) -> list[Outcome]:
-    """The host application: its pool, its HTTP client, its table, and a mesh that is given them."""
-    async with (
-        AsyncConnectionPool[AsyncConnection](dsn, min_size=1, open=False) as pool,
-        AsyncClient(timeout=10) as http,
-    ):
-        deliveries = FailedDeliveries(pool)
-        await deliveries.install()
-        digests = Mesh.connect(
-            dsn,
-            workflows=[PostDailyDigest],
-            queues={"squid_mesh": 10},
-            install=True,
-            resources=[http, deliveries],
-        )
-        async with digests as mesh, asyncio.TaskGroup() as tasks:
-            playing = [tasks.create_task(play(mesh, each, show)) for each in scenarios]
-        return [
-            Outcome(
-                scenario,
-                details := run.result(),
-                posts=webhook.posts_to(urlsplit(scenario.webhook_url).path),
-                delivery=await _failed_delivery(deliveries, details),
-            )
-            for scenario, run in zip(scenarios, playing, strict=True)
-        ]
-
-
-async def play(mesh: Mesh, scenario: Scenario, show: Show) -> RunDetails:
-    """Start one run and watch it to its end, or for as long as patience lasts."""
-    payload = DigestPayload(
-        feed_url=scenario.feed_url,
-        discord_webhook_url=scenario.webhook_url,
-        posted_on=datetime.now(UTC).date().isoformat(),
-    )
-    run = await mesh.start_run(PostDailyDigest, payload, trigger="by_hand")
-    with suppress(TimeoutError):
-        async with asyncio.timeout(PATIENCE.total_seconds()):
-            while run.ended_at is None:
-                show(scenario.title, run)
-                try:
-                    run = await mesh.wait_for_run(run.id, timeout=GLANCE)
-                except WaitTimeout as still:
-                    run = still.run
-    show(scenario.title, run)
-    return await mesh.inspect_run(run.id, include_history=True)
-
-
-async def _failed_delivery(
-    deliveries: FailedDeliveries, details: RunDetails
-) -> FailedDelivery | None:
-    completed = {row.step for row in details.step_runs if row.status == "completed"}
-    if "record_failed_delivery" not in completed:
-        return None
-    return await deliveries.find(details.output(PostDailyDigest.record_failed_delivery))
+async def play(stage: Stage, feeds: str, discord: str) -> list[Outcome]:
+    """Everything there is to show; of the real world, one run."""
+    if settings.FEED_URL:
+        real = for_real(settings.FEED_URL, settings.DISCORD_WEBHOOK_URL)
+        return await stage.play_at_once(real)
+    return [
+        *await stage.play_at_once(on_loopback(feeds, discord)),
+        await stage.play_from_its_window(from_its_window(feeds, discord)),
+        await stage.play_with_a_kill(through_a_kill(feeds, discord)),
+    ]
 
 
 def _timings(outcomes: Sequence[Outcome], began: datetime) -> str:

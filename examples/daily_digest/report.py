@@ -1,7 +1,8 @@
 """What the demo shows: a line for each run while it runs, then what became of it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from rich.console import Console
@@ -13,27 +14,37 @@ from squid_mesh import Run, RunDetails
 
 from .scenarios import Outcome
 
-type Show = Callable[[str, Run], None]
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Tells the state of each run: in place on a terminal, else in a line for each change."""
+
+    console: Console
+    live: Live | None
+    lines: dict[str, str] = field(default_factory=dict)
+
+    def show(self, title: str, run: Run) -> None:
+        """Tell where a run is, if that is news."""
+        steps = ", ".join(run.current_steps)
+        line = f"{steps} ({run.status})" if steps else str(run.status)
+        if self.lines.get(title) == line:
+            return
+        self.lines[title] = line
+        if self.live is None:
+            self.say(f"{title}: {line}")
+        else:
+            self.live.update(_grid(self.lines))
+
+    def say(self, sentence: str) -> None:
+        """Tell what happens besides."""
+        self.console.print(Text(sentence), soft_wrap=True)
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Show]:
-    """Yields what tells the state of a run: in place on a terminal, else a line for each change."""
-    lines: dict[str, str] = {}
+def progress(console: Console) -> Iterator[Progress]:
+    """Yield what tells of the runs while they run."""
     with Live(console=console, transient=True) if console.is_terminal else nullcontext() as live:
-
-        def show(title: str, run: Run) -> None:
-            steps = ", ".join(run.current_steps)
-            line = f"{steps} ({run.status})" if steps else str(run.status)
-            if lines.get(title) == line:
-                return
-            lines[title] = line
-            if live is None:
-                console.print(Text(f"{title}: {line}"), soft_wrap=True)
-            else:
-                live.update(_grid(lines))
-
-        yield show
+        yield Progress(console, live)
 
 
 def report(console: Console, outcome: Outcome) -> None:
@@ -68,7 +79,7 @@ def _attempts(details: RunDetails) -> Iterator[tuple[str, ...]]:
 def _post(path: str, status: int | None, message: dict[str, object]) -> tuple[str, ...]:
     embeds = message["embeds"]
     assert isinstance(embeds, list)
-    return path, str(status), _headline(str(message["content"])), str(len(embeds))
+    return path, str(status or "–"), _headline(str(message["content"])), str(len(embeds))
 
 
 def _headline(content: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from urllib.parse import urlsplit
 
 from squid_mesh import RunDetails, RunStatus
 
@@ -16,6 +17,7 @@ class Ending:
     """How a run ended, in the database and at the webhook; None expects nothing in particular."""
 
     status: str
+    trigger: str
     attempts_to_post: tuple[str, ...] | None
     answers_of_the_webhook: tuple[int | None, ...] | None
     posted_as_built: bool
@@ -31,6 +33,11 @@ class Scenario:
     webhook_url: str
     expected: Ending
 
+    @property
+    def webhook(self) -> str:
+        """The path of the webhook, which tells it from the others."""
+        return urlsplit(self.webhook_url).path
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -44,7 +51,14 @@ class Outcome:
 
 def for_real(feed_url: str, webhook_url: str) -> tuple[Scenario, ...]:
     """A real feed and a real webhook: whatever it takes, the digest should be posted."""
-    posted = Ending(RunStatus.COMPLETED, None, None, posted_as_built=True, recorded_as_failed=False)
+    posted = Ending(
+        status=RunStatus.COMPLETED,
+        trigger="by_hand",
+        attempts_to_post=None,
+        answers_of_the_webhook=None,
+        posted_as_built=True,
+        recorded_as_failed=False,
+    )
     return (Scenario("for real", feed_url, webhook_url, posted),)
 
 
@@ -57,6 +71,7 @@ def on_loopback(feeds: str, discord: str) -> tuple[Scenario, ...]:
             f"{discord}/webhooks/ok",
             Ending(
                 status=RunStatus.COMPLETED,
+                trigger="by_hand",
                 attempts_to_post=("completed",),
                 answers_of_the_webhook=(200,),
                 posted_as_built=True,
@@ -69,6 +84,7 @@ def on_loopback(feeds: str, discord: str) -> tuple[Scenario, ...]:
             f"{discord}/webhooks/flaky",
             Ending(
                 status=RunStatus.COMPLETED,
+                trigger="by_hand",
                 attempts_to_post=("failed", "failed", "completed"),
                 answers_of_the_webhook=(503, 429, 204),
                 posted_as_built=True,
@@ -81,11 +97,46 @@ def on_loopback(feeds: str, discord: str) -> tuple[Scenario, ...]:
             f"{discord}/webhooks/rejecting",
             Ending(
                 status=RunStatus.COMPLETED,
+                trigger="by_hand",
                 attempts_to_post=("failed",),
                 answers_of_the_webhook=(400,),
                 posted_as_built=True,
                 recorded_as_failed=True,
             ),
+        ),
+    )
+
+
+def from_its_window(feeds: str, discord: str) -> Scenario:
+    """Nobody starts it but its schedule."""
+    return Scenario(
+        "from its cron window",
+        f"{feeds}/news.rss",
+        f"{discord}/webhooks/daily",
+        Ending(
+            status=RunStatus.COMPLETED,
+            trigger="daily_digest",
+            attempts_to_post=("completed",),
+            answers_of_the_webhook=(200,),
+            posted_as_built=True,
+            recorded_as_failed=False,
+        ),
+    )
+
+
+def through_a_kill(feeds: str, discord: str) -> Scenario:
+    """A worker that dies between the post and its answer: posted again, by another one."""
+    return Scenario(
+        "through a kill",
+        f"{feeds}/news.rss",
+        f"{discord}/webhooks/slow",
+        Ending(
+            status=RunStatus.COMPLETED,
+            trigger="by_hand",
+            attempts_to_post=("interrupted", "completed"),
+            answers_of_the_webhook=(None, 200),
+            posted_as_built=True,
+            recorded_as_failed=False,
         ),
     )
 
@@ -98,6 +149,7 @@ def ending_of(outcome: Outcome) -> Ending:
     }
     return Ending(
         status=outcome.details.status,
+        trigger=outcome.details.trigger,
         attempts_to_post=attempts.get("post_to_discord", ()),
         answers_of_the_webhook=tuple(post.status for post in outcome.posts),
         posted_as_built=_is_posted_as_built(outcome),

@@ -39,7 +39,15 @@ from squid_mesh.errors import (
     WaitTimeout,
     WorkflowDefinitionError,
 )
-from squid_mesh.inspection.models import Attempt, AuditEvent, Run, RunDetails, RunPage, StepState
+from squid_mesh.inspection.models import (
+    Attempt,
+    AuditEvent,
+    Run,
+    RunDetails,
+    RunPage,
+    Schedule,
+    StepState,
+)
 from squid_mesh.mesh import Mesh
 
 __all__ = [
@@ -75,6 +83,7 @@ __all__ = [
     "RunNotFound",
     "RunPage",
     "RunStatus",
+    "Schedule",
     "SquidMeshError",
     "StepContext",
     "StepError",

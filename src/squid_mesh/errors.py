@@ -137,11 +137,12 @@ class PayloadTooLarge(SquidMeshError, ValueError):
 class InvalidTrigger(SquidMeshError, LookupError):
     """A trigger that the workflow doesn't declare."""
 
-    def __init__(self, workflow: str, trigger: str, declared: Sequence[str]) -> None:
+    def __init__(
+        self, workflow: str, trigger: str, declared: Sequence[str], *, kind: str = "trigger"
+    ) -> None:
         self.workflow, self.trigger, self.declared = workflow, trigger, tuple(declared)
-        super().__init__(
-            f"{workflow} has no trigger {trigger!r}; it declares {', '.join(self.declared)}"
-        )
+        known = ", ".join(self.declared) or "none"
+        super().__init__(f"{workflow} has no {kind} {trigger!r}; it declares {known}")
 
 
 class UnknownWorkflow(SquidMeshError, LookupError):

@@ -22,7 +22,7 @@ from squid_mesh.dispatch.oban import Oban
 from squid_mesh.engine.states import ENDED, RunStatus
 from squid_mesh.errors import InvalidConfig, InvalidRunId, NotOpen, WaitTimeout
 from squid_mesh.inspection import reading
-from squid_mesh.inspection.models import Run, RunDetails, RunPage
+from squid_mesh.inspection.models import Run, RunDetails, RunPage, Schedule
 from squid_mesh.inspection.reader import Reader
 from squid_mesh.runtime.cancelling import cancel
 from squid_mesh.runtime.catalog import Catalog, Plan
@@ -33,6 +33,7 @@ from squid_mesh.runtime.starting import Request, to_start
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.store import migrations
 from squid_mesh.store.hosts import cursor_on
+from squid_mesh.store.schedules import Name
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing
 from squid_mesh.telemetry import Observer, RunCancelRequested, Telemetry
@@ -178,7 +179,8 @@ class Mesh:
             )
             await process.start()
             opening.push_async_callback(process.stop)
-            dispatch.attach(self._settings.name, process.driver.drive)
+            await process.scheduler.register()
+            dispatch.attach(self._settings.name, process.driver.drive, process.scheduler.fire)
             opening.callback(dispatch.detach, self._settings.name)
             if self._owns_both:
                 await self._oban.start()
@@ -294,7 +296,7 @@ class Mesh:
         `InvalidTransition` for a run that has completed or failed.
         """
         wanted = _run_id(run_id)
-        async with self._starter.connection(conn) as connection, connection.transaction():
+        async with self._starter.transaction(conn) as connection:
             status = await cancel(
                 connection, self._statements, wanted, actor=actor, comment=comment
             )
@@ -375,7 +377,37 @@ class Mesh:
                 cursor=cursor,
             )
 
+    # schedules
+
+    async def schedules(self) -> list[Schedule]:
+        """Every cron trigger, with its next and last window."""
+        async with self._pool.connection() as connection:
+            return await self._reader.schedules(connection)
+
+    async def pause_schedule(self, workflow: type[Workflow[Any]] | str, trigger: str) -> Schedule:
+        """Stop firing a cron trigger; after this has returned none of its windows starts a run.
+
+        Pausing twice changes nothing. Raises `InvalidTrigger`.
+        """
+        name = Name(_name_of(workflow), trigger)
+        await self._process.scheduler.pause(name)
+        return await self._schedule(name)
+
+    async def resume_schedule(self, workflow: type[Workflow[Any]] | str, trigger: str) -> Schedule:
+        """Fire a paused cron trigger again. The windows that passed meanwhile are skipped.
+
+        Resuming twice changes nothing. Raises `InvalidTrigger`.
+        """
+        name = Name(_name_of(workflow), trigger)
+        await self._process.scheduler.resume(name)
+        return await self._schedule(name)
+
     # what the calls stand on
+
+    async def _schedule(self, name: Name) -> Schedule:
+        async with self._pool.connection() as connection:
+            of_workflow = await self._reader.schedules(connection, name.workflow)
+        return next(one for one in of_workflow if one.trigger == name.trigger)
 
     async def _register(self) -> None:
         async with self._pool.connection() as connection:
@@ -422,9 +454,11 @@ def _run_id(value: UUID | str) -> UUID:
 
 
 def _workflow_name(workflow: type[Workflow[Any]] | str | None) -> str | None:
-    if workflow is None or isinstance(workflow, str):
-        return workflow
-    return workflow.__definition__.spec.name
+    return None if workflow is None else _name_of(workflow)
+
+
+def _name_of(workflow: type[Workflow[Any]] | str) -> str:
+    return workflow if isinstance(workflow, str) else workflow.__definition__.spec.name
 
 
 def _codecs(plan: Plan) -> dict[str, Codec]:

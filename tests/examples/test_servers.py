@@ -1,3 +1,4 @@
+import asyncio
 import threading
 
 import httpx
@@ -18,6 +19,21 @@ async def test_a_stopped_server_leaves_nobody_waiting_and_nothing_behind(
     assert threading.active_count() == before
     with pytest.raises(httpx.ConnectError):
         await http.post(discord)
+
+
+async def test_a_post_is_known_before_its_answer(
+    http: httpx.AsyncClient, webhook: Webhook, discord: str
+) -> None:
+    posting = asyncio.create_task(http.post(f"{discord}/webhooks/slow", json={"content": "hello"}))
+    async with asyncio.timeout(5):
+        post = await asyncio.wrap_future(webhook.first_post_to("/webhooks/slow"))
+    assert (post.message, post.status) == ({"content": "hello"}, None)
+    assert not posting.done()
+
+    again = await http.post(f"{discord}/webhooks/slow", json={"content": "hello"})
+    assert again.status_code == 204
+    with pytest.raises(httpx.ReadTimeout):
+        await posting
 
 
 async def test_each_server_has_a_port_of_its_own(http: httpx.AsyncClient) -> None:

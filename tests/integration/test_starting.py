@@ -282,7 +282,12 @@ async def test_urgent_runs_begin_first(dsn: str, probe: Probe) -> None:
         async with mesh:
             for priority in (4, 0, -2):
                 await mesh.start_run(TakeOrder, Order(number=1), priority=priority)
-    priorities = [p for (p,) in await every(dsn, "select priority from oban_jobs where args ? 'run' order by id")]
+    priorities = [
+        p
+        for (p,) in await every(
+            dsn, "select priority from oban_jobs where args ? 'run' order by id"
+        )
+    ]
     assert priorities == sorted(set(priorities), reverse=True)
 
 

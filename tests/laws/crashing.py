@@ -1,8 +1,8 @@
 """Processes that drive one run and end hard at a boundary between two durable writes.
 
-Run as `python -m tests.laws.crashing DSN WORKFLOW`. For each boundary 1, 2, … it forks a process that
-starts a run and exits there, without a word to anybody, until one gets to its run's end. It tells
-the number of boundaries.
+Run as `python -m tests.laws.crashing DSN WORKFLOW`. For each boundary 1, 2, … it forks a process
+that starts a run and exits there, without a word to anybody, until one gets to its run's end. It
+tells the number of boundaries.
 """
 
 import asyncio

@@ -105,7 +105,9 @@ class Journal:
 
     async def unclaimed(self) -> list[Any]:
         """Bodies that began without a durable claim of their process."""
-        cursor = await self._open.execute("select run, step, attempt from bodies where not is_claimed")
+        cursor = await self._open.execute(
+            "select run, step, attempt from bodies where not is_claimed"
+        )
         return await cursor.fetchall()
 
     async def processes(self) -> set[int]:

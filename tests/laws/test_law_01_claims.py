@@ -15,9 +15,7 @@ select queue, worker, args, max_attempts from oban_jobs where state <> 'schedule
 """
 
 
-async def test_in_two_processes_with_every_job_delivered_thrice(
-    dsn: str, journal: Journal
-) -> None:
+async def test_in_two_processes_with_every_job_delivered_thrice(dsn: str, journal: Journal) -> None:
     """Each body looks for its own claim, on a connection that is neither's."""
     async with on_host(dsn, SHORT_SHAPES, queues={}) as mesh:
         for workflow in SHORT_SHAPES:

@@ -70,9 +70,7 @@ async def test_a_failure_by_an_older_claim_is_refused(dsn: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_same_result_again_is_a_success_that_changes_nothing(
-    dsn: str, kind: str
-) -> None:
+async def test_the_same_result_again_is_a_success_that_changes_nothing(dsn: str, kind: str) -> None:
     """As it comes when the answer to its first flush was lost: written again, then confirmed."""
     async with hands(dsn, 1) as (hand,):
         result = record(kind, await claimed_by(hand, dsn))

@@ -1,4 +1,4 @@
-"""A completed step never changes again; attempts are numbered 1…n without gaps, never overwritten."""
+"""A completed step never changes again; attempts are numbered 1…n without gaps, and they stay."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from squid_mesh import RunStatus
 from squid_mesh.runtime.cancelling import cancel
 from squid_mesh.store.records import Claim, Claimed, Ended, Interrupted
 from tests.clock import every
@@ -50,20 +51,23 @@ async def claims(at: Completed) -> None:
 async def fails(at: Completed) -> None:
     for status in ("failed", "interrupted"):
         await at.hand.writer.fail(
-            at.hand.connection, record("fails", at.claimed), claim=at.hand.writer.boot, status=status
+            at.hand.connection,
+            record("fails", at.claimed),
+            claim=at.hand.writer.boot,
+            status=status,
         )
 
 
 async def fails_a_sibling(at: Completed) -> None:
     (right,) = await at.hand.claimed(Claim(at.claimed.run_id, "right"))
-    assert await at.hand.writer.fail(at.hand.connection, record("fails", right)) == Ended("failed")
+    assert await at.hand.writer.fail(at.hand.connection, record("fails", right)) == Ended(
+        RunStatus.FAILED
+    )
 
 
 async def cancels(at: Completed) -> None:
     async with at.hand.connection.transaction():
-        await cancel(
-            at.hand.connection, STATEMENTS, at.claimed.run_id, actor=None, comment=None
-        )
+        await cancel(at.hand.connection, STATEMENTS, at.claimed.run_id, actor=None, comment=None)
 
 
 async def retries_as_interrupted(at: Completed) -> None:
@@ -117,9 +121,7 @@ async def test_attempts_are_numbered_without_gaps_whatever_happens(dsn: str) -> 
         for _ in range(60):
             (claimed,) = await hand.claimed(Claim(run, "only"))
             await one_of(chance, hand, claimed)
-            rows = await every(
-                dsn, "select a::text from squid_mesh.attempts a order by number"
-            )
+            rows = await every(dsn, "select a::text from squid_mesh.attempts a order by number")
             assert rows[: len(kept)] == kept
             kept = rows
             assert await unsound(dsn) == []
@@ -136,7 +138,9 @@ async def one_of(chance: random.Random, hand: Hand, claimed: Claimed) -> None:
     """What may become of an attempt that isn't the last."""
     match chance.choice(["is tried again", "sleeps", "is parked", "is interrupted"]):
         case "is interrupted":
-            found = Interrupted(claimed.run_id, "only", claimed.attempt, hand.writer.boot, "lone", 0)
+            found = Interrupted(
+                claimed.run_id, "only", claimed.attempt, hand.writer.boot, "lone", 0
+            )
             assert await hand.writer.retry_interrupted(hand.connection, [found])
         case "is parked":
             await hand.advance(record("is parked", claimed))

@@ -17,7 +17,7 @@ from tests.laws.processes import spawn
 from tests.laws.worker import HEARTBEAT, LEASE, OVERDUE
 from tests.laws.workflows import BODIES, ENDS, WORKFLOWS, Branching, Doomed, Joining
 from tests.laws.worlds import all_ended, tables, unsound
-from tests.meshes import eventually, history, on_host
+from tests.meshes import QUEUE, eventually, history, on_host
 
 AT_LEAST = {"Branching": 12, "Joining": 12, "Doomed": 6}
 """Boundaries that such a run has: before and after its start, each first claim, each result."""
@@ -59,6 +59,7 @@ async def crash_everywhere(dsn: str, workflow: type[Workflow[Any]]) -> int:
     process = await spawn("tests.laws.crashing", dsn, workflow.__name__)
     told, _ = await process.communicate()
     assert process.returncode == 0
+    await every(dsn, "update oban_jobs set queue = %s", QUEUE)  # each had one to itself
     return int(told)
 
 

@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from uuid import UUID
 
+from squid_mesh import RunStatus
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.store.records import Advanced, Claim, Claimed, Ended, Outcome, Progress
 from tests.clock import every, one
@@ -46,7 +47,9 @@ async def claims_of(hand: Hand, runs: Sequence[UUID], step: str) -> list[Claimed
 async def ends(hand: Hand, siblings: Sequence[Claimed]) -> None:
     """Claim no join again, complete each, and see every run's end."""
     joins = [taking(claimed, "join") for claimed in siblings]
-    assert await hand.advance(*map(PAIR.completed, joins)) == [Ended("completed")] * len(joins)
+    assert await hand.advance(*map(PAIR.completed, joins)) == [Ended(RunStatus.COMPLETED)] * len(
+        joins
+    )
 
 
 def check_pair(outcomes: Sequence[Outcome]) -> None:
@@ -138,7 +141,7 @@ async def test_not_before_the_last_one_has_completed(dsn: str) -> None:
 
 async def test_between_two_real_processes(dsn: str, journal: Journal) -> None:
     async with on_host(dsn, [Fan], queues={}) as mesh:
-        await mesh.start_runs(Fan, [{}] * 60)
+        await mesh.start_runs(Fan, [{}] * 40)
     async with workers(dsn, 2, queues={"squid_mesh": 20}) as both:
 
         async def is_over() -> bool:
@@ -147,8 +150,8 @@ async def test_between_two_real_processes(dsn: str, journal: Journal) -> None:
         await eventually(is_over)
         assert await journal.processes() == {process.pid for process in both}
     bodies = await journal.bodies()
-    assert len(bodies) == 60 * 12
+    assert len(bodies) == 40 * 12
     assert set(bodies.values()) == {1}
-    assert await tally(dsn) == {"completed": 60}
+    assert await tally(dsn) == {"completed": 40}
     assert await one(dsn, "select max(open_dependencies) from squid_mesh.steps") == (0,)
     assert await unsound(dsn) == []

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from squid_mesh import Mesh, SquidMeshError
-from squid_mesh.runtime import recovery
+from squid_mesh.runtime import drive, recovery
 from tests.laws.journal import Journal
 from tests.meshes import QUEUE, on_host
 
@@ -41,6 +41,7 @@ async def answer(mesh: Mesh, request: list[str]) -> str:
 
 async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
     recovery.OVERDUE_SECONDS = OVERDUE
+    drive.HANDING_ON = options.get("handing_on", drive.HANDING_ON)
     async with (
         Journal(journal_dsn) as journal,
         on_host(

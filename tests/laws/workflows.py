@@ -1,11 +1,15 @@
 """The workflows of the laws, whose bodies write down that they began."""
 
+import asyncio
 from datetime import timedelta
-from typing import Literal
+from itertools import pairwise
+from types import new_class
+from typing import Any, Literal
 
 from squid_mesh import (
     Constant,
     NoPayload,
+    Payload,
     Retry,
     StepContext,
     StepError,
@@ -32,6 +36,25 @@ async def note(at: StepContext, journal: Journal) -> str:
 async def hold(at: StepContext, journal: Journal) -> str:
     await journal.hold(at)
     return at.step
+
+
+def stand(at: StepContext, journal: Journal) -> str:
+    """A body that blocks its thread."""
+    return asyncio.run(_stand(at, journal.dsn))
+
+
+async def _stand(at: StepContext, dsn: str) -> str:
+    async with Journal(dsn) as journal:
+        return await hold(at, journal)
+
+
+async def number_of(number: int) -> int:
+    return number
+
+
+async def hold_and_break(at: StepContext, journal: Journal) -> str:
+    await journal.hold(at)
+    raise StepError("it is no use", retryable=False)
 
 
 async def break_first(at: StepContext, journal: Journal) -> Literal["left", "right"]:
@@ -144,6 +167,32 @@ class HeldBeside(Workflow[NoPayload]):
     follows = step(note, after=[quick]).takes(context, resource(Journal))
 
 
+class HeldDoomed(Workflow[NoPayload]):
+    """A failure that takes the run's lock, after a while."""
+
+    work = step(hold_and_break).takes(context, resource(Journal))
+    beside = step(note).takes(context, resource(Journal))
+    both = step(note, after=[work, beside]).takes(context, resource(Journal))
+
+
+class Standing(Workflow[NoPayload]):
+    work = step(stand).takes(context, resource(Journal))
+    after = step(note).takes(context, resource(Journal))
+    flow = work >> after >> complete
+
+
+class Numbered(Payload):
+    number: int
+
+
+class Echo(Workflow[Numbered]):
+    """Stores its number, which a test's database may refuse."""
+
+    first = step(number_of).takes(Numbered.number)
+    last = step(number_of).takes(first.output)
+    flow = first >> last >> complete
+
+
 class TwoQueues(Workflow[NoPayload]):
     here = step(note).takes(context, resource(Journal))
     there = step(note, queue="other").takes(context, resource(Journal))
@@ -169,7 +218,17 @@ class Fan(Workflow[NoPayload]):
     )
 
 
+def _long(names: dict[str, Any]) -> None:
+    steps = [step(note).takes(context, resource(Journal)) for _ in range(30)]
+    names |= {f"s{number}": one for number, one in enumerate(steps)}
+    names["flow"] = *(one >> other for one, other in pairwise(steps)), steps[-1] >> complete
+
+
+Long: type[Workflow[NoPayload]] = new_class("Long", (Workflow[NoPayload],), exec_body=_long)
+"""Thirty steps, one after the other."""
+
 WORKFLOWS: Workflows = [
+    Long,
     Chain,
     Branching,
     Joining,
@@ -182,6 +241,9 @@ WORKFLOWS: Workflows = [
     Held,
     HeldTogether,
     HeldBeside,
+    HeldDoomed,
+    Standing,
+    Echo,
     TwoQueues,
     Fan,
 ]

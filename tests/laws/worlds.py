@@ -13,7 +13,7 @@ from squid_mesh.engine.states import StepStatus
 from squid_mesh.runtime.ledger import Ledger, SideConnection
 from squid_mesh.runtime.starting import uuid7
 from squid_mesh.store.committer import Busy
-from squid_mesh.store.connections import connect, connect_committer
+from squid_mesh.store.connections import connect, connect_committer, connect_starter
 from squid_mesh.store.records import (
     Advanced,
     Claim,
@@ -83,9 +83,8 @@ async def _until_free[Record, Outcome](
     async with asyncio.timeout(BOUND.total_seconds()):
         while left := [number for number in range(len(records)) if number not in settled]:
             outcomes = await write(connection, [records[number] for number in left])
-            for number, outcome in zip(left, outcomes, strict=True):
-                if not isinstance(outcome, Busy):
-                    settled[number] = outcome
+            pairs = zip(left, outcomes, strict=True)
+            settled |= {number: o for number, o in pairs if not isinstance(o, Busy)}
     return [settled[number] for number in range(len(records))]
 
 
@@ -120,6 +119,7 @@ async def ledger_of(dsn: str, writer: Writer) -> AsyncGenerator[Ledger]:
     side = SideConnection(lambda: connect(dsn))
     ledger = Ledger(
         writer,
+        starter=lambda: connect_starter(dsn),
         committer=lambda: connect_committer(dsn),
         slow=lambda: connect(dsn),
         side=side,

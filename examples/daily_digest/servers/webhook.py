@@ -5,7 +5,9 @@ it refuses has the shape of Discord's own answer.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -55,9 +57,11 @@ _REJECTED = _invalid_form(
 # What each webhook does with one message after the other; the last answer stays.
 _SCRIPTS: dict[str, tuple[Answer | Literal["check", "hang"], ...]] = {
     "/webhooks/ok": ("check",),
+    "/webhooks/daily": ("check",),
     "/webhooks/flaky": (_UNAVAILABLE, _RATE_LIMITED, Answer(204)),
     "/webhooks/rejecting": (_REJECTED,),
     "/webhooks/hanging": ("hang",),
+    "/webhooks/slow": ("hang", "check"),
 }
 
 
@@ -76,6 +80,9 @@ class Webhook:
 
     posts: list[Post] = field(default_factory=list, init=False)
     _lock: Lock = field(default_factory=Lock, init=False, repr=False)
+    _first: defaultdict[str, Future[Post]] = field(
+        default_factory=lambda: defaultdict(Future), init=False, repr=False
+    )
 
     def serving(self) -> AbstractContextManager[str]:
         """Take messages for the length of the block; yields the base URL."""
@@ -85,11 +92,19 @@ class Webhook:
         """Return what came in at one webhook."""
         return tuple(post for post in self.posts if post.path == path)
 
+    def first_post_to(self, path: str) -> Future[Post]:
+        """What comes in first at one webhook: known as soon as it is there, before the answer."""
+        with self._lock:
+            return self._first[path]
+
     def _respond(self, request: Request) -> Answer | None:
         message = json.loads(request.body)
         with self._lock:
             answer = self._answer(request, message)
-            self.posts.append(Post(request.path, message, answer.status if answer else None))
+            post = Post(request.path, message, answer.status if answer else None)
+            self.posts.append(post)
+            if not self._first[request.path].done():
+                self._first[request.path].set_result(post)
         return answer
 
     def _answer(self, request: Request, message: Message) -> Answer | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -276,8 +275,6 @@ def _text(value: object) -> str | None:
 def _misfits(maker: Callable[..., Any], payload: type[Payload]) -> list[str]:
     """Why a function can't make this payload from a window."""
     name = name_of(maker)
-    if inspect.iscoroutinefunction(maker):
-        return [f"payload={name} is async: write a plain `def` that only computes"]
     try:
         signature_of(maker).bind(None)
     except (TypeError, ValueError):

@@ -45,10 +45,11 @@ def cron(
 ) -> Trigger:
     """Declare a trigger that fires at every window of a cron expression in an IANA time zone.
 
-    * `payload`: a function of the `Window` that makes the run's payload when the window fires;
-      without one the payload's defaults are used.
-    * `missed`: what happens with windows that passed while nothing ran: none, the latest, or all
-      of them (at most `max_missed`).
+    * `payload`: a function of the `Window`, async or not, that makes the run's payload when the
+      window fires; without one the payload's defaults are used. It may be called again: when it
+      fails, a few times, and then the window's run has failed.
+    * `missed`: what happens with windows that passed while nothing ran, by more than a minute:
+      none of them is started, or the latest, or all (of more than `max_missed` the latest).
 
     Day of month and day of week are alternatives when both are given, as POSIX has it.
     """

@@ -7,6 +7,7 @@ under its own name; that registry is the one global of this package.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from math import ceil
 from typing import Any
 from uuid import UUID
@@ -19,12 +20,16 @@ from psycopg.rows import scalar_row
 
 from squid_mesh.errors import InvalidConfig, NotInstalled
 from squid_mesh.runtime.drive import Job, PutBack
+from squid_mesh.runtime.scheduling import Tick
 from squid_mesh.store.hosts import cursor_on
 
 type Drive = Callable[[Job], Awaitable[PutBack | None]]
-"""Does one job."""
+"""Does one job of a run."""
 
-_drives: dict[str, Drive] = {}
+type Fire = Callable[[Tick], Awaitable[PutBack | None]]
+"""Does one job of a cron window."""
+
+_meshes: dict[str, tuple[Drive, Fire]] = {}
 
 
 def worker_of(mesh: str) -> str:
@@ -40,36 +45,48 @@ def register(mesh: str) -> None:
     register_worker(_worker(mesh))
 
 
-def attach(mesh: str, drive: Drive) -> None:
-    """Let Oban's jobs for this mesh reach `drive`. Raises `InvalidConfig` for a taken name."""
-    if mesh in _drives:
+def attach(mesh: str, drive: Drive, fire: Fire) -> None:
+    """Let Oban's jobs for this mesh reach it. Raises `InvalidConfig` for a taken name."""
+    if mesh in _meshes:
         raise InvalidConfig([f"a mesh named {mesh!r} runs in this process: give this one name=…"])
-    _drives[mesh] = drive
+    _meshes[mesh] = drive, fire
 
 
 def detach(mesh: str) -> None:
     """Jobs that still come are put back, for another process or the next start."""
-    _drives.pop(mesh, None)
+    _meshes.pop(mesh, None)
 
 
 def _worker(mesh: str) -> type:
     async def process(_self: object, job: Any) -> Snooze | None:
-        drive = _drives.get(mesh)
-        if drive is None:
+        if mesh not in _meshes:
             return Snooze(1)
-        put_back = await drive(
-            Job(
-                run_id=UUID(job.args["run"]),
-                step=job.args["step"],
-                queue=job.queue,
-                id=job.id,
-                untold=job.args.get("untold", False),
-            )
-        )
+        drive, fire = _meshes[mesh]
+        put_back = await (fire(_tick(job)) if "cron" in job.args else drive(_job(job)))
         return None if put_back is None else Snooze(ceil(max(put_back.seconds, 1.0)))
 
     names = {"__module__": "squid_mesh", "__qualname__": mesh}
     return type(mesh, (), names | {"process": process})
+
+
+def _job(job: Any) -> Job:
+    return Job(
+        run_id=UUID(job.args["run"]),
+        step=job.args["step"],
+        queue=job.queue,
+        id=job.id,
+        untold=job.args.get("untold", False),
+    )
+
+
+def _tick(job: Any) -> Tick:
+    cron = job.args["cron"]
+    return Tick(
+        workflow=cron["workflow"],
+        trigger=cron["trigger"],
+        window=datetime.fromisoformat(cron["window"]),
+        job=job.id,
+    )
 
 
 async def install(connection: AsyncConnection[Any], prefix: str) -> None:

@@ -111,3 +111,22 @@ class RunPage:
 
     runs: tuple[Run, ...]
     next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A cron trigger. Windows are in its own time zone.
+
+    `next_window` is None while nothing fires it: it is paused, or no code declares it any more.
+    `last_window` is the last one that was started. `error` is why its newest window has no payload
+    (yet, or at all).
+    """
+
+    workflow: str
+    trigger: str
+    expression: str
+    timezone: str
+    next_window: datetime | None
+    last_window: datetime | None
+    paused: bool
+    error: StepFailure | None

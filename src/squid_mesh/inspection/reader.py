@@ -17,7 +17,7 @@ from squid_mesh.definition.values import Codec
 from squid_mesh.engine.states import RunStatus
 from squid_mesh.errors import RunNotFound
 from squid_mesh.inspection import reading
-from squid_mesh.inspection.models import Run, RunDetails, RunPage
+from squid_mesh.inspection.models import Run, RunDetails, RunPage, Schedule
 from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 
@@ -79,6 +79,13 @@ class Reader:
         )
         runs = tuple(reading.run(row) for row in rows[:limit])
         return RunPage(runs, encode_cursor(runs[-1]) if len(rows) > limit else None)
+
+    async def schedules(
+        self, connection: AsyncConnection[Any], workflow: str | None = None
+    ) -> list[Schedule]:
+        """Every schedule, or those of one workflow."""
+        rows = await self._rows(connection, "list_schedules", {"workflow": workflow})
+        return [reading.schedule(row) for row in rows]
 
     async def _rows(
         self, connection: AsyncConnection[Any], name: str, parameters: Mapping[str, Any]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -13,7 +14,7 @@ from squid_mesh.definition.handed import StepFailure
 from squid_mesh.definition.spec import StepSpec, WorkflowSpec
 from squid_mesh.definition.values import Codec
 from squid_mesh.engine.states import ENDED, AttemptStatus, RunStatus, StepStatus
-from squid_mesh.inspection.models import Attempt, AuditEvent, Run, RunDetails, StepState
+from squid_mesh.inspection.models import Attempt, AuditEvent, Run, RunDetails, Schedule, StepState
 from squid_mesh.store.records import Start
 
 type Row = Mapping[str, Any]
@@ -63,6 +64,25 @@ def _run_fields(row: Row, hidden: Collection[str]) -> dict[str, Any]:
 def failure(stored: Any) -> StepFailure | None:
     """A stored error."""
     return None if stored is None else StepFailure(**stored)
+
+
+def schedule(row: Row) -> Schedule:
+    """A schedule from its row."""
+    zone = ZoneInfo(row["timezone"])
+    return Schedule(
+        workflow=row["workflow"],
+        trigger=row["trigger"],
+        expression=row["expression"],
+        timezone=row["timezone"],
+        next_window=_in_zone(row["next_window"], zone),
+        last_window=_in_zone(row["last_window"], zone),
+        paused=row["paused"],
+        error=failure(row["error"]),
+    )
+
+
+def _in_zone(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
+    return None if moment is None else moment.astimezone(zone)
 
 
 def details(

@@ -54,7 +54,7 @@ class Bodies:
             message = f"the output of {action.name} {error}"
             return refusal("invalid_output", message, claimed.step, claimed.attempt)
         except asyncio.CancelledError as error:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
             return from_exception(error, claimed.step, claimed.attempt)
         except BaseException as error:  # noqa: BLE001 (a body may raise anything; its run tells)
@@ -100,6 +100,7 @@ def _load(action: Action, name: str, value: Json) -> Any:
         raise Unreadable(f"input {name!r} of {action.name} {error}") from None
 
 
-def _is_being_cancelled() -> bool:
+def is_being_cancelled() -> bool:
+    """Whether this task is told to end, rather than that what it called raised `CancelledError`."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -6,7 +6,6 @@ it leaves is durable by then. Nothing in this process's memory is needed to go o
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
@@ -18,11 +17,12 @@ from uuid import UUID
 from squid_mesh.engine.states import RunStatus
 from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.catalog import Catalog, Plan
-from squid_mesh.runtime.driving import Driving
+from squid_mesh.runtime.driving import Driving, Holding
 from squid_mesh.runtime.failures import refusal
+from squid_mesh.runtime.intake import Intake
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
-from squid_mesh.runtime.progress import Attempt, Outlook, go_on
+from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on
 from squid_mesh.runtime.results import Result, Sleep, Unfit
 from squid_mesh.runtime.telling import recorded, started
 from squid_mesh.store.committer import Lost, Refused
@@ -76,6 +76,7 @@ class Slice:
     """What one job has done so far."""
 
     job: Job
+    holding: Holding
     steps: int = 0
     began: float = field(default_factory=time.monotonic)
 
@@ -107,42 +108,28 @@ class Driver:
         self._telemetry = telemetry
         self._alarm = alarm
         self.driving = Driving()
-        self._draining = False
-        self._jobs = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self.intake = Intake()
 
     async def drive(self, job: Job) -> PutBack | None:
         """Do one job. Returns `PutBack` when it came too early, or when an outcome got lost."""
-        if self._draining:
+        if self.intake.is_closed:
             return PutBack(1.0)
-        self._jobs += 1
-        self._idle.clear()
-        try:
-            return await self._drive(job)
-        except Lost:
-            return PutBack(1.0)  # the next delivery finds out what was written
-        except Exception:
-            logger.exception("driving run %s from step %s failed", job.run_id, job.step)
-            raise
-        finally:
-            self._jobs -= 1
-            if not self._jobs:
-                self._idle.set()
+        with self.intake.job():
+            try:
+                return await self._drive(job)
+            except Lost:
+                return PutBack(1.0)  # the next delivery finds out what was written
+            except Exception:
+                logger.exception("driving run %s from step %s failed", job.run_id, job.step)
+                raise
 
     async def drain(self, grace: float) -> bool:
         """Begin nothing more; whether everything under way has ended within `grace` seconds."""
-        self._draining = True
-        try:
-            async with asyncio.timeout(grace):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await self.intake.drain(grace)
 
     async def _drive(self, job: Job) -> PutBack | None:
-        slice_ = Slice(job)
-        with self.driving.of(job.run_id):
+        with self.driving.of(job.run_id, job.step) as holding:
+            slice_ = Slice(job, holding)
             claiming = await self._ledger.claim(job.run_id, job.step)
             match claiming:
                 case NotYet(left):
@@ -197,13 +184,14 @@ class Driver:
         """Whether a step can run in this job: same queue, and this driver isn't done."""
         queue = plan.steps[step].operations.queue or self._queue
         here = queue == slice_.job.queue and plan.can_run(step)
-        return here and not self._draining and not slice_.is_used_up
+        return here and not self.intake.is_closed and not slice_.is_used_up
 
     async def _record(
         self, claimed: Claimed, outlook: Outlook, result: Result, slice_: Slice, began: float
     ) -> bool:
         attempt = Attempt(claimed.run_id, claimed.step, claimed.attempt, slice_.job.id)
         progress = outlook.progress(attempt, result)
+        slice_.holding.steps = (claimed.step, *candidates(progress))
         outcome = await self._write(progress, outlook.plan)
         if self._telemetry.is_heard:
             duration = time.monotonic() - began
@@ -213,6 +201,7 @@ class Driver:
             case Advanced(step, sleeper):
                 if sleeper is not None and progress.delay is not None:
                     self._alarm.set(sleeper, progress.delay)
+                slice_.holding.steps = () if step is None else (step,)
                 return step is not None and await self._go_on(claimed, outlook.plan, result, step)
             case Ended(status):
                 self._ended(claimed.run_id, status)

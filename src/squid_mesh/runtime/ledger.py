@@ -11,6 +11,7 @@ from uuid import UUID
 import psycopg
 from psycopg import AsyncConnection
 
+from squid_mesh.store.columns import Texts, Uuids
 from squid_mesh.store.committer import Busy, Committer, Lost
 from squid_mesh.store.records import Claim, Claiming, Interrupted, Loaded, Outcome, Progress, Start
 from squid_mesh.store.writes import Writer
@@ -52,6 +53,7 @@ class Ledger:
         self,
         writer: Writer,
         *,
+        starter: Connect,
         committer: Connect,
         slow: Connect,
         side: SideConnection,
@@ -59,13 +61,14 @@ class Ledger:
     ) -> None:
         self._writer = writer
         self._silence = silence
+        self._stopped = False
         self._side = side
         self._slow = SideConnection(slow)
         self._loads: Committer[UUID, Loaded] = Committer(
             committer, writer.load, target=lambda run_id: run_id
         )
         self._starts: Committer[Start, datetime | None] = Committer(
-            committer,
+            starter,
             writer.start,
             target=lambda start: start.key or start.run_id,
             confirm=writer.confirm_start,
@@ -96,6 +99,7 @@ class Ledger:
 
     async def stop(self) -> None:
         """End the committers; whoever still waits is told that the outcome is unknown."""
+        self._stopped = True
         await asyncio.gather(*(committer.stop() for committer in self._committers))
         await self._slow.close()
 
@@ -113,7 +117,7 @@ class Ledger:
 
     async def fail(self, progress: Progress) -> Outcome:
         """Fail a run that may have other steps under way."""
-        return await self._patiently(lambda conn: self._writer.fail(conn, progress))
+        return await self._patiently(progress, lambda conn: self._writer.fail(conn, progress))
 
     async def load(self, run_id: UUID) -> Loaded:
         """All outputs and errors that a run has stored."""
@@ -131,15 +135,18 @@ class Ledger:
 
     # recovery
 
-    async def find_interrupted(self, driven: list[UUID], *, blocked: float) -> list[Interrupted]:
-        """Steps whose claim nobody answers for; `driven` are the runs that this boot drives."""
+    async def find_interrupted(
+        self, driven: list[tuple[UUID, str]], *, blocked: float
+    ) -> list[Interrupted]:
+        """Steps whose claim nobody answers for; `driven` are those that this boot holds."""
         rows = await self._read(
             "find_interrupted",
             {
                 "silence": self._silence,
                 "blocked": blocked,
                 "boot": self._writer.boot,
-                "driven": driven,
+                "run": Uuids([run_id for run_id, _ in driven]),
+                "step": Texts([step for _, step in driven]),
             },
         )
         return [Interrupted(*row) for row in rows]
@@ -162,7 +169,8 @@ class Ledger:
     async def fail_interrupted(self, found: Interrupted, progress: Progress) -> Outcome:
         """Fail a run, with other steps under way, for the boot that held an interrupted step."""
         return await self._patiently(
-            lambda conn: self._writer.fail(conn, progress, claim=found.claim, status="interrupted")
+            progress,
+            lambda conn: self._writer.fail(conn, progress, claim=found.claim, status="interrupted"),
         )
 
     async def requeue_overdue(self, overdue: float) -> int:
@@ -180,14 +188,29 @@ class Ledger:
         return await self._side.run(lambda conn: self._writer.release_parked(conn, steps))
 
     async def _patiently(
-        self, write: Callable[[AsyncConnection[Any]], Awaitable[Outcome]]
+        self,
+        progress: Progress,
+        write: Callable[[AsyncConnection[Any]], Awaitable[Outcome]],
     ) -> Outcome:
-        """Write what needs a run's lock, without waiting for a host with the connection in hand."""
-        while True:
+        """Write what needs a run's lock, without waiting for a host with the connection in hand.
+
+        A lost answer is asked again, as a committer does (law 14).
+        """
+
+        async def write_again(connection: AsyncConnection[Any]) -> Outcome:
+            outcome = await write(connection)
+            return await self._writer.confirm_progress(connection, progress, outcome)
+
+        doubtful = False
+        while not self._stopped:
             try:
-                return await self._slow.run(write)
+                return await self._slow.run(write_again if doubtful else write)
             except psycopg.errors.LockNotAvailable:
                 await asyncio.sleep(0.1)
+            except (Lost, psycopg.OperationalError):
+                doubtful = True
+                await asyncio.sleep(0.1)
+        raise Lost("the mesh has stopped")
 
     async def _read(self, statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         async def read(connection: AsyncConnection[Any]) -> list[tuple[Any, ...]]:

@@ -15,13 +15,16 @@ from squid_mesh.runtime.drive import Driver
 from squid_mesh.runtime.heartbeat import Heartbeat
 from squid_mesh.runtime.ledger import Ledger, SideConnection
 from squid_mesh.runtime.loops import Loop
+from squid_mesh.runtime.payloads import Payloads
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.recovery import Recovery
+from squid_mesh.runtime.scheduling import Scheduler
 from squid_mesh.runtime.settings import Settings
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.runtime.threads import Threads
 from squid_mesh.runtime.waiting import Waiters
-from squid_mesh.store.connections import connect, connect_committer
+from squid_mesh.store.connections import connect, connect_committer, connect_starter
+from squid_mesh.store.schedules import Timetable
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Writer
 from squid_mesh.telemetry import Telemetry
@@ -54,6 +57,7 @@ class Process:
         writer = Writer(self._statements, settings.queueing, self._boot)
         self.ledger = Ledger(
             writer,
+            starter=lambda: connect_starter(settings.dsn),
             committer=lambda: connect_committer(settings.dsn),
             slow=lambda: connect(settings.dsn),
             side=self._side,
@@ -69,11 +73,20 @@ class Process:
             telemetry=self._telemetry,
             alarm=self._alarm,
         )
+        self.scheduler = Scheduler(
+            self._catalog,
+            Timetable(self._statements, settings.queueing, settings.lease),
+            self._side,
+            Payloads(self._threads),
+            intake=self.driver.intake,
+            telemetry=self._telemetry,
+        )
         recovery = Recovery(
             self._catalog,
             self.ledger,
             self.driver.driving,
             blocked=settings.blocked,
+            requeue_schedules=self.scheduler.requeue,
             ended=self.waiters.tell,
             telemetry=self._telemetry,
         )

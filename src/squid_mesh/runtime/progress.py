@@ -146,6 +146,13 @@ def progress(
     )
 
 
+def candidates(record: Progress) -> tuple[str, ...]:
+    """The steps that writing this may claim for its driver."""
+    if not record.inline:
+        return ()
+    return record.joins if record.next is None else (record.next,)
+
+
 def go_on(claimed: Claimed, result: Result, step: str) -> None:
     """Turn a claim into the one that came with its progress: what it stored is known from here."""
     match result:

@@ -1,13 +1,14 @@
 """Takes over what died and finds what got lost. Needs no leader: any number of processes may sweep.
 
 By law 4 every live run has a live step, so three sweeps see everything that could be stuck: bodies
-without a living process, steps that are due without a job, and parked steps that this code fits.
+without a living process, steps that are due without a job, and parked steps that this code fits. A
+fourth is for cron windows that are due without a job.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from squid_mesh.engine.states import RunStatus, StepStatus
@@ -39,6 +40,7 @@ class Recovery:
         driving: Driving,
         *,
         blocked: float,
+        requeue_schedules: Callable[[], Awaitable[None]],
         ended: Callable[[UUID, RunStatus], None],
         telemetry: Telemetry,
     ) -> None:
@@ -46,6 +48,7 @@ class Recovery:
         self._ledger = ledger
         self._driving = driving
         self._blocked = blocked
+        self._requeue_schedules = requeue_schedules
         self._ended = ended
         self._telemetry = telemetry
 
@@ -54,12 +57,13 @@ class Recovery:
         await self.take_over()
         await self.requeue()
         await self.release()
+        await self._requeue_schedules()
 
     async def take_over(self) -> None:
         """Try interrupted steps again, or end them as their policy says."""
-        found = await self._ledger.find_interrupted(self._driving.runs, blocked=self._blocked)
+        found = await self._ledger.find_interrupted(self._driving.steps, blocked=self._blocked)
         lost = [i for i in found if self._is_lost(i)]
-        policies = {i: await self._policy(i) for i in lost}
+        policies = {i: await self._policy(i) for i in lost if await self._is_readable(i.definition)}
         await self._retry([i for i, policy in policies.items() if policy == "retry"])
         for interrupted, policy in policies.items():
             if policy != "retry":
@@ -67,7 +71,8 @@ class Recovery:
 
     def _is_lost(self, found: Interrupted) -> bool:
         """Whether it isn't a step of this boot, claimed since the statement began."""
-        return found.claim != self._ledger.boot or found.run_id not in self._driving
+        held = (found.run_id, found.step) in self._driving
+        return found.claim != self._ledger.boot or not held
 
     async def requeue(self) -> None:
         """Give steps that are due and have no job a new one."""
@@ -77,7 +82,8 @@ class Recovery:
     async def release(self) -> None:
         """Make parked steps ready that code of this process can call."""
         parked = await self._ledger.find_parked()
-        fits = [(d, step) for d, step in parked if (await self._catalog.plan(d)).can_run(step)]
+        readable = [(d, step) for d, step in parked if await self._is_readable(d)]
+        fits = [(d, step) for d, step in readable if (await self._catalog.plan(d)).can_run(step)]
         if fits and (count := await self._ledger.release_parked(fits)):
             logger.info("%d parked steps go on: this process has code for them", count)
 
@@ -102,6 +108,15 @@ class Recovery:
                 policy=policy,
             )
         )
+
+    async def _is_readable(self, definition: str) -> bool:
+        """Whether this code can read a definition; newer code's may be beyond it."""
+        try:
+            await self._catalog.plan(definition)
+        except Exception:
+            logger.exception("definition %s can't be read: its runs are left alone", definition)
+            return False
+        return True
 
     async def _policy(self, interrupted: Interrupted) -> str:
         plan = await self._catalog.plan(interrupted.definition)

@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 from squid_mesh.errors import KeyConflict
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.starting import same_request
-from squid_mesh.store.hosts import connection_of, cursor_on
+from squid_mesh.store.hosts import begin, connection_of, cursor_on
 from squid_mesh.store.records import Start
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, start_parameters
@@ -53,11 +53,11 @@ class Starter:
 
     async def start(self, start: Start, ledger: Ledger, conn: Any) -> Started | Held:
         """Start one run. Raises `KeyConflict`."""
-        if conn is None and start.key is None:
+        if conn is None:
             inserted_at = await ledger.start_run(start)
-        else:  # a key may have to wait for whoever is about to commit it: by itself (law 9)
-            async with self.connection(conn) as connection:
-                inserted = await self._insert(connection, [start], untold=conn is not None)
+        else:
+            async with self.transaction(conn) as connection:
+                inserted = await self._insert(connection, [start], untold=True)
             inserted_at = inserted.get(start.run_id)
         if inserted_at is None:
             async with self.connection(conn) as connection:
@@ -68,7 +68,7 @@ class Starter:
 
     async def start_all(self, starts: Sequence[Start], conn: Any) -> list[Started | Held]:
         """Start all of these runs or none. Raises `KeyConflict`."""
-        async with self.connection(conn) as connection, connection.transaction():
+        async with self.transaction(conn) as connection:
             inserted = await self._insert(connection, starts, untold=conn is not None)
             results = [
                 Started(start, inserted[start.run_id])
@@ -90,6 +90,15 @@ class Starter:
             return
         async with self._pool.connection() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def transaction(self, conn: Any) -> AsyncGenerator[AsyncConnection[Any]]:
+        """All or nothing: inside the host's transaction, which stays the host's to commit."""
+        async with self.connection(conn) as connection:
+            if conn is not None:
+                await begin(connection)
+            async with connection.transaction():
+                yield connection
 
     async def _insert(
         self, connection: AsyncConnection[Any], starts: Sequence[Start], *, untold: bool

@@ -34,6 +34,10 @@ PASSES = frozenset({"08", "25", "40", "53", "55", "57"})
 """SQLSTATE classes of what passes: connections, read-only, conflicts, resources, restarts."""
 
 
+_WOULD_WAIT = "55P03"
+"""Lock not available, on a connection with a lock timeout."""
+
+
 class Busy:
     """In place of an outcome: somebody else holds the record's run; it goes round again."""
 
@@ -173,6 +177,9 @@ class Committer[Record, Outcome]:
         try:
             outcomes = await self._write(self._connection, [entry.record for entry in batch])
         except psycopg.Error as error:
+            if error.sqlstate == _WOULD_WAIT:
+                await self._part(batch)
+                return
             if not _blames_a_record(error):
                 raise
             await self._blame(batch, error)
@@ -186,6 +193,15 @@ class Committer[Record, Outcome]:
                 entry.succeed(await self._confirm(self._connection, entry.record, outcome))
             else:
                 entry.succeed(outcome)
+
+    async def _part(self, batch: list[_Entry[Record, Outcome]]) -> None:
+        """Halve a group until the record that would have to wait for somebody stands alone."""
+        if len(batch) == 1:
+            self._put_later(batch[0])
+            return
+        half = len(batch) // 2
+        await self._flush(batch[:half])
+        await self._flush(batch[half:])
 
     async def _blame(self, batch: list[_Entry[Record, Outcome]], error: psycopg.Error) -> None:
         """Halve a refused group until the record that is to blame stands alone."""

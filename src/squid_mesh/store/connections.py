@@ -24,14 +24,23 @@ set enable_mergejoin = off; set enable_bitmapscan = off; set jit = off; set work
 _ISOLATION = "set default_transaction_isolation = 'read committed'"
 
 
+# Sweeps look a few rows up in large tables, with plans that may be as old as the empty tables were.
+_LOOK_UP = "set enable_seqscan = off"
+
+
 async def connect(dsn: str, *, application: str = "squid_mesh") -> AsyncConnection[Any]:
     """A connection that commits each statement by itself and reads JSON with orjson."""
-    return await _connect(dsn, application, _ISOLATION)
+    return await _connect(dsn, application, f"{_ISOLATION}; {_LOOK_UP}")
 
 
 async def connect_committer(dsn: str) -> AsyncConnection[Any]:
     """A connection for group commits."""
     return await _connect(dsn, "squid_mesh committer", f"{_ISOLATION}; {_PLANS}")
+
+
+async def connect_starter(dsn: str) -> AsyncConnection[Any]:
+    """A connection for starts, which waits for nobody's uncommitted key."""
+    return await _connect(dsn, "squid_mesh starter", f"{_ISOLATION}; set lock_timeout = '5ms'")
 
 
 async def _connect(dsn: str, application: str, setup: LiteralString) -> AsyncConnection[Any]:

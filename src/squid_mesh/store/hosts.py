@@ -6,6 +6,7 @@ from typing import Any, TypeGuard
 
 import orjson
 from psycopg import AsyncConnection, AsyncCursor
+from psycopg.pq import TransactionStatus
 from psycopg.rows import AsyncRowFactory
 from psycopg.types.json import set_json_loads
 
@@ -17,6 +18,15 @@ def cursor_on[Row](
     cursor = connection.cursor(row_factory=row_factory)
     set_json_loads(orjson.loads, cursor)
     return cursor
+
+
+async def begin(connection: AsyncConnection[Any]) -> None:
+    """Begin the host's transaction, if it hasn't and psycopg would with the next statement.
+
+    Otherwise a `transaction()` of ours would be the outermost one, and commit it.
+    """
+    if connection.info.transaction_status is TransactionStatus.IDLE and not connection.autocommit:
+        await connection.execute("select")
 
 
 async def connection_of(host: Any) -> AsyncConnection[Any]:

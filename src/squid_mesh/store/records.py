@@ -37,6 +37,21 @@ class Start:
     priority: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedWindow:
+    """A cron window whose payload couldn't be made: a run that has failed before it began.
+
+    `error` is JSON.
+    """
+
+    run_id: UUID
+    workflow: str
+    definition: str
+    trigger: str
+    window_at: datetime
+    error: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A step that a job asks to run."""

@@ -12,7 +12,7 @@ import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
-from squid_mesh.engine.states import RunStatus
+from squid_mesh.engine.states import RunStatus, StepStatus
 from squid_mesh.store.columns import Bigints, Bools, Floats, Ints, Texts, Uuids
 from squid_mesh.store.committer import BUSY, Busy
 from squid_mesh.store.records import (
@@ -173,12 +173,12 @@ class Writer:
             {"run": record.run_id, "step": record.step, "next": record.next, "boot": self.boot},
         )
         row = await cursor.fetchone()
-        if row is None or row[:3] != (record.status, record.attempt, True):
+        if row is None or not _is_as_written(record, row):
             return outcome
         _, _, _, ended, has_next = row
         if ended is not None:
             return Ended(RunStatus(ended))
-        return Advanced(record.next if has_next else None)
+        return Advanced(record.next if has_next and record.inline else None)
 
     def _rest(self, records: list[Progress]) -> dict[str, Any]:
         return {
@@ -317,6 +317,16 @@ def _start(start: Start) -> dict[str, Any]:
         "open_ends": start.open_ends,
         "steps": [{"step": s.step, "open": s.open, "queue": s.queue} for s in start.first],
     }
+
+
+def _is_as_written(record: Progress, row: tuple[Any, ...]) -> bool:
+    """Whether a step is what a record makes of it; one that sleeps gives its attempt back."""
+    status, attempt, own = row[:3]
+    sleeps = record.error is None and record.status in _ASLEEP
+    return own is True and status == record.status and attempt == record.attempt - sleeps
+
+
+_ASLEEP = frozenset({StepStatus.SCHEDULED, StepStatus.PENDING})
 
 
 def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:

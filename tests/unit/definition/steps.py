@@ -206,10 +206,6 @@ def unannotated_week(window):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
     return Required(url="", day="")
 
 
-async def async_week(window: Window) -> Required:
-    return week(window)
-
-
 def bare_week() -> Required:
     return Required(url="", day="")
 

@@ -1,13 +1,14 @@
 """One run, driven by the planner's increments alone, as the runtime drives it in a database.
 
 It keeps the whole history, and checks every move of a step or of the run against the state tables.
+`tests/stateful` holds the database to it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from squid_mesh.definition.spec import Exit, Json, RetrySpec, StepKind
@@ -56,13 +57,22 @@ class Break:
     """The step's body raised."""
 
     step: str
+    failed: Failed = field(default_factory=Failed)
 
 
 @dataclass(frozen=True)
 class Interrupt:
-    """The step's worker died."""
+    """The step's worker died, and the step may be tried again."""
 
     step: str
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """The step sleeps, durably: it was no attempt."""
+
+    step: str
+    delay: float
 
 
 @dataclass(frozen=True)
@@ -77,17 +87,26 @@ class Cancel:
     """Somebody cancels the run."""
 
 
-type Event = Begin | Complete | Break | Interrupt | Hold | Cancel
+type Event = Begin | Complete | Break | Interrupt | Sleep | Hold | Cancel
 
 
 class Run:
-    """A run that has started. `events` says what can happen to it, `apply` makes it happen."""
+    """A run that has started. `events` says what can happen to it, `apply` makes it happen.
 
-    def __init__(self, graph: Graph) -> None:
+    `policies` are the steps' own, where they are to differ from `RETRY`.
+    """
+
+    def __init__(
+        self, graph: Graph, policies: Mapping[str, RetrySpec | None] | None = None
+    ) -> None:
         self.graph = graph
+        self._policies = policies or {}
         self.steps = {name: Known(StepStatus.WAITING) for name in graph.waiting}
         self.open_dependencies = dict(graph.waiting)
         self.attempts = Counter[str]()
+        self.begun = False
+        self.slept: set[str] = set()
+        self.delays: dict[str, float] = {}
         self.became_ready: list[str] = []
         self.ends_reached = 0
         self.cancelled = self.failing = False
@@ -98,19 +117,32 @@ class Run:
 
     @property
     def status(self) -> RunStatus:
+        return run_status(
+            self.counts, begun=self.begun, cancelling=self.cancelled, outcome=self.outcome
+        )
+
+    @property
+    def counts(self) -> Counts:
         held = Counter(known.status for known in self.steps.values())
-        counts = Counts(
+        asleep = len(self.named(StepStatus.SCHEDULED) & self.slept)
+        return Counts(
             running=held[StepStatus.RUNNING],
-            queued=held[StepStatus.PENDING],
-            retrying=held[StepStatus.SCHEDULED],
+            queued=held[StepStatus.PENDING] + asleep,
+            retrying=held[StepStatus.SCHEDULED] - asleep,
             paused=held[StepStatus.PAUSED],
         )
-        return run_status(
-            counts,
-            begun=self.attempts.total() > 0,
-            cancelling=self.cancelled,
-            outcome=self.outcome,
-        )
+
+    @property
+    def open_ends(self) -> int:
+        """What is left until the run has ended: completions, or bodies once it goes nowhere."""
+        if self.outcome is not None:
+            return 0
+        return self.counts.running if self.stopped else self.graph.ends - self.ends_reached
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no step begins any more."""
+        return self.cancelled or self.failing
 
     def named(self, status: StepStatus) -> set[str]:
         """The steps that stand there."""
@@ -152,7 +184,7 @@ class Run:
     def apply(self, event: Event) -> None:
         assert self.outcome is None, "nothing happens to a run that has ended"
         self._happen(event)
-        if self.cancelled or self.failing:
+        if self.stopped:
             self._stop()
         if self.status is not self.statuses[-1]:
             assert self.status in RUN_MOVES[self.statuses[-1]]
@@ -161,8 +193,11 @@ class Run:
     def _happen(self, event: Event) -> None:
         match event:
             case Begin(step):
+                self.begun = True
                 self.attempts[step] += 1
                 self._move(step, Known(StepStatus.RUNNING))
+            case Sleep(step, delay):
+                self._sleep(step, delay)
             case Hold(step):
                 self._move(step, Known(StepStatus.PAUSED))
             case Interrupt(step):
@@ -170,19 +205,31 @@ class Run:
             case Complete(step, way, output):
                 self._move(step, Known(StepStatus.COMPLETED, way, output))
                 self._go_on(follow(self.graph, step, way, output))
-            case Break(step):
-                self._break(step)
+            case Break(step, failed):
+                self._break(step, failed)
             case Cancel():
                 self.cancelled = True
             case _:
                 assert_never(event)
 
-    def _break(self, step: str) -> None:
+    def _sleep(self, step: str, delay: float) -> None:
+        """A run that goes nowhere cancels it: then it was an attempt."""
+        self._move(step, Known(StepStatus.SCHEDULED))
+        if not self.stopped:
+            self.attempts[step] -= 1
+            self.slept.add(step)
+            self.delays[step] = delay
+
+    def _break(self, step: str, failed: Failed) -> None:
+        policy = self._policies.get(step, RETRY)
         attempt = self.attempts[step]
-        following = after_failure(self.graph, step, attempt, Failed(), policy=RETRY, jitter=0.5)
+        following = after_failure(self.graph, step, attempt, failed, policy=policy, jitter=0.5)
         match following:
-            case RetryIn():
+            case RetryIn(_, delay) if not self.stopped:
                 self._move(step, Known(StepStatus.SCHEDULED))
+                self.delays[step] = delay
+            case RetryIn():
+                self._move(step, Known(StepStatus.FAILED))
             case Fail():
                 self._move(step, Known(StepStatus.FAILED))
                 self.failing = True
@@ -191,7 +238,7 @@ class Run:
                 self._go_on(following)
 
     def _go_on(self, following: Following) -> None:
-        if self.cancelled or self.failing:
+        if self.stopped:
             return
         match following:
             case Next(step):

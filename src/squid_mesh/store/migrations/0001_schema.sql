@@ -153,13 +153,21 @@ create table {schema}.audit_events (
 create index audit_events_of_run on {schema}.audit_events (run_id, id);
 create unique index audit_events_key on {schema}.audit_events (run_id, key) where key is not null;
 
--- One row a cron trigger.
+-- One row a cron trigger that was ever declared. `expression` and `timezone` are what `next_window` was
+-- made from. `job_id` is the Oban job of that window: null while it is paused, and when its workflow has
+-- left the code. attempts and error are of payloads that couldn't be made.
 create table {schema}.schedules (
   workflow text not null,
   trigger text not null,
+  expression text not null,
+  timezone text not null,
   last_window timestamptz,
   next_window timestamptz,
   job_id bigint,
   paused boolean not null default false,
-  primary key (workflow, trigger)
+  attempts integer not null default 0 check (attempts >= 0),
+  error json,
+  primary key (workflow, trigger),
+  constraint windows_go_on check (next_window > last_window),
+  constraint paused_has_no_job check (not paused or job_id is null)
 );

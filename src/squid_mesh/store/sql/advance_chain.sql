@@ -46,8 +46,11 @@ told as materialized (
   from ended where watched and outcome is not null
 ),
 removed as (
-  delete from {oban}.oban_jobs j using ended e
-  where j.id = e.job and j.state = 'executing' and e.outcome is not null
+  delete from {oban}.oban_jobs where id in (
+    select j.id from ended e,
+      lateral (select id from {oban}.oban_jobs
+               where id = e.job and state = 'executing' for update skip locked) j
+    where e.outcome is not null)
 )
 select 'locked' as kind, null::int as ord,
        case when (select count(*) from locked) < %(n)s::int then array(select ord from locked) end as ords

@@ -25,7 +25,6 @@ done as materialized (
                   when l.error is not null then 'failed' else 'cancelled' end,
     attempt = case when l.going and l.error is null and l.status in ('scheduled', 'pending')
                    then s.attempt - 1 else s.attempt end,
-    claim = case when l.going and l.status in ('scheduled', 'paused', 'pending') then null else s.claim end,
     needs = case when l.going then l.needs end,
     output = l.output::json,
     error = l.error::json,
@@ -64,6 +63,7 @@ joined as (
   from (select d.run_id, j.step, count(*)::int as n, min(d.ord) filter (where d.inline) as ord, min(d.at) as at
         from done d, json_to_recordset(d.joins::json) as j(step text)
         where d.going and d.status = 'completed' and d.joins is not null
+          and j.step || '' = j.step  -- always so: makes the planner expect one row, and look it up
         group by d.run_id, j.step) e
   where s.run_id = e.run_id and s.step = e.step and s.status = 'waiting'
   returning e.ord, s.run_id, s.step, s.status, s.queue, s.job_id
@@ -136,8 +136,11 @@ told as materialized (
           from counted where watched and (outcome is not null or status = 'paused')) as n
 ),
 removed as (
-  delete from {oban}.oban_jobs j using counted c
-  where j.id = c.job and j.state = 'executing' and c.outcome is not null
+  delete from {oban}.oban_jobs where id in (
+    select j.id from counted c,
+      lateral (select id from {oban}.oban_jobs
+               where id = c.job and state = 'executing' for update skip locked) j
+    where c.outcome is not null)
 )
 select 'locked' as kind, null::int as ord, null::text as step,
        case when (select count(*) from locked) < %(n)s::int then array(select ord from locked) end as ords

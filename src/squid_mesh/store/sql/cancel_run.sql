@@ -20,7 +20,9 @@ logged as (
   from before b, moment m where b.status = 'paused'
 ),
 removed as (
-  delete from {oban}.oban_jobs where id in (select job_id from before) and state <> 'executing'
+  delete from {oban}.oban_jobs where id in (
+    select id from {oban}.oban_jobs
+    where id in (select job_id from before) and state <> 'executing' for update skip locked)
 ),
 left_running as (
   select count(*)::int as n from {schema}.steps where run_id = %(run)s and status = 'running'

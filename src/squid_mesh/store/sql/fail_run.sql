@@ -22,7 +22,9 @@ stopped as (
   returning s.job_id
 ),
 removed as (
-  delete from {oban}.oban_jobs where id in (select job_id from stopped) and state <> 'executing'
+  delete from {oban}.oban_jobs where id in (
+    select id from {oban}.oban_jobs
+    where id in (select job_id from stopped) and state <> 'executing' for update skip locked)
 ),
 left_running as (
   select count(*)::int as n from {schema}.steps

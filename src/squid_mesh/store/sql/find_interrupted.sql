@@ -1,5 +1,5 @@
 -- Steps whose body died with its process: claimed by a boot that is gone or silent, or claimed by the
--- asking boot for a run that it isn't driving (the answer to a commit got lost). With each comes how
+-- asking boot, which doesn't hold it (the answer to a commit got lost). With each comes how
 -- often it was interrupted before.
 -- Reads runs with a body under way, through runs_busy, and nothing of those that sleep or wait. Locks
 -- nothing. Real time: a test that moves the clock must not make the living look dead.
@@ -8,7 +8,10 @@ select s.run_id, s.step, s.attempt, s.claim, r.definition,
         where a.run_id = s.run_id and a.step = s.step and a.status = 'interrupted') as before
 from {schema}.runs r join {schema}.steps s on s.run_id = r.id and s.status = 'running'
 where r.running > 0 and (
-  s.claim = %(boot)s and not s.run_id = any(%(driven)s)
+  s.claim = %(boot)s and not exists (
+    select from unnest(%(run)b, %(step)b) as held(run_id, step)
+    where held.run_id = s.run_id and held.step = s.step
+  )
   or not exists (
     select from {schema}.workers w
     where w.boot = s.claim

@@ -1,5 +1,5 @@
--- Gives a new job to steps that are due and whose job is gone: deleted, ended, or left behind in the
--- middle by a process that died before it claimed. Run state never depends on job state.
+-- Gives a new job to steps that are due and whose job is gone: deleted, ended, put off, or left behind
+-- in the middle by a process that died before it claimed. Run state never depends on job state.
 -- Reads what is overdue through steps_due: sleeping and paused steps are never read. Locks: the runs,
 -- without waiting. Guards: the step is as it was found.
 with overdue as materialized (
@@ -8,6 +8,8 @@ with overdue as materialized (
   where s.due_at < {schema}.now() - make_interval(secs => %(overdue)s)
     and (j.id is null
          or j.state in ('completed', 'cancelled', 'discarded')
+         or j.state in ('scheduled', 'retryable')
+            and j.scheduled_at > timezone('UTC', pg_catalog.now()) + make_interval(secs => %(overdue)s)
          or j.state = 'executing'
             and j.attempted_at < timezone('UTC', pg_catalog.now()) - make_interval(secs => %(silence)s))
   order by s.due_at

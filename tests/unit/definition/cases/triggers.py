@@ -143,15 +143,6 @@ class W(Workflow[Required]):
         "must take one argument: write def bare_week(window: Window)",
     ),
     Case(
-        "§3.4: payload= is plain",
-        """
-class W(Workflow[Required]):
-    hourly = cron("0 * * * *", timezone="Etc/UTC", payload=async_week)  # <- here
-    a = step(nothing).takes()
-""",
-        "payload=tests.unit.definition.steps:async_week is async: write a plain `def`",
-    ),
-    Case(
         "§3.4: payload= makes this workflow's payload",
         """
 class W(Workflow[Required]):

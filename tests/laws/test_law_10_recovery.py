@@ -1,0 +1,156 @@
+"""Within the recovery bound every live run has somebody, or something, that brings it on.
+
+A running step under a live lease, a scheduled step with its job, a paused or parked step, or a
+queued job. Nothing in any process's memory is needed to go on.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from squid_mesh import Mesh
+from squid_mesh.runtime import recovery
+from tests.clock import every
+from tests.laws.journal import Journal
+from tests.laws.processes import workers
+from tests.laws.worker import HEARTBEAT, LEASE, OVERDUE
+from tests.laws.workflows import BODIES, ENDS, SHORT_SHAPES, WORKFLOWS, Chain, Fan
+from tests.laws.worlds import all_ended, unsound
+from tests.meshes import QUEUE, eventually, on_host
+
+SEED = 10
+
+CHAOS = {
+    "deleted": "delete from oban_jobs where random() < 0.5",
+    "delivered twice": """
+        insert into oban_jobs (queue, worker, args, max_attempts)
+        select queue, worker, args, max_attempts from oban_jobs where random() < 0.5 limit 200""",
+    "moved early": """
+        update oban_jobs set scheduled_at = timezone('UTC', now()) - interval '1 hour'
+        where state in ('available', 'scheduled', 'retryable') and random() < 0.5""",
+    "moved late": """
+        update oban_jobs
+        set state = 'scheduled', scheduled_at = timezone('UTC', now()) + interval '1 hour'
+        where state in ('available', 'scheduled', 'retryable') and random() < 0.5""",
+    "failed": """
+        update oban_jobs
+        set state = 'retryable', scheduled_at = timezone('UTC', now()) + interval '1 hour'
+        where state in ('available', 'scheduled', 'retryable') and random() < 0.5""",
+    "cancelled": """
+        update oban_jobs set state = 'cancelled', cancelled_at = timezone('UTC', now())
+        where random() < 0.5""",
+    "discarded": """
+        update oban_jobs set state = 'discarded', discarded_at = timezone('UTC', now())
+        where random() < 0.5""",
+    "completed": """
+        update oban_jobs set state = 'completed', completed_at = timezone('UTC', now())
+        where random() < 0.5""",
+}
+"""What may befall half of the jobs."""
+
+PUT_OFF = {"moved late", "failed"}
+"""What leaves a job that will come, but in an hour."""
+
+
+@pytest.fixture(autouse=True)
+def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "OVERDUE_SECONDS", OVERDUE)
+
+
+def driving(dsn: str, journal: Journal) -> AbstractAsyncContextManager[Mesh]:
+    """A process that recovers quickly."""
+    queues = {QUEUE: 10, "other": 2}
+    quick: dict[str, Any] = {"heartbeat": HEARTBEAT, "lease": LEASE, "resources": [journal]}
+    return on_host(dsn, WORKFLOWS, queues=queues, **quick)
+
+
+async def start(dsn: str, count: int) -> None:
+    """Start so many runs of each shape, where nobody drives them."""
+    async with on_host(dsn, WORKFLOWS, queues={}) as idle:
+        for workflow in SHORT_SHAPES:
+            await idle.start_runs(workflow, [{}] * count)
+
+
+async def befalls(dsn: str, kinds: Callable[[], str], rounds: int) -> None:
+    """Round after round of chaos, as long as there are runs."""
+    for _ in range(rounds):
+        await every(dsn, CHAOS[kinds()])
+        if await all_ended(dsn):
+            break
+
+
+async def check(dsn: str, journal: Journal) -> None:
+    """Every run has ended as defined, and no body ran without need."""
+    ends = await every(dsn, "select distinct workflow, status from squid_mesh.runs")
+    assert {status == ENDS[workflow] for workflow, status in ends} == {True}
+    assert await unsound(dsn) == []
+    assert await journal.unclaimed() == []
+    bodies = await journal.bodies()
+    assert set(bodies.values()) == {1}
+    names = dict(await every(dsn, "select id, workflow from squid_mesh.runs"))
+    begun = Counter((names[run], step) for run, step, _ in bodies)
+    runs = Counter(names.values())
+    for workflow, steps in BODIES.items():
+        if workflow != "Doomed":  # whose failure may come before its other step begins
+            found = {step: begun[workflow, step] for step in steps}
+            assert found == {step: n * runs[workflow] for step, n in steps.items()}
+
+
+@pytest.mark.parametrize("kind", CHAOS)
+async def test_half_of_the_jobs_are(dsn: str, journal: Journal, kind: str) -> None:
+    """Before anybody gets to them, and again and again while they are driven."""
+    await start(dsn, 3)
+    await every(dsn, CHAOS[kind])
+    async with driving(dsn, journal):
+        await befalls(dsn, lambda: kind, 10)
+        await eventually(lambda: all_ended(dsn))
+    await check(dsn, journal)
+
+
+async def test_everything_befalls_the_jobs_of_two_processes(dsn: str, journal: Journal) -> None:
+    chance = random.Random(SEED)  # noqa: S311 (an order, not a secret)
+    kinds = sorted(CHAOS.keys() - PUT_OFF)
+    await start(dsn, 12)
+    async with workers(dsn, 1), driving(dsn, journal):
+        await befalls(dsn, lambda: chance.choice(kinds), 60)
+        await eventually(lambda: all_ended(dsn))
+    await check(dsn, journal)
+
+
+async def test_a_process_that_starts_upon_a_backlog_drives_it_at_once(
+    dsn: str, journal: Journal
+) -> None:
+    """Its Oban may fetch jobs before the mesh is up; none of them is in for a backoff."""
+    async with on_host(dsn, WORKFLOWS, queues={}) as idle:
+        await idle.start_runs(Chain, [{}] * 40)
+    async with driving(dsn, journal):
+        await eventually(lambda: all_ended(dsn))
+    assert await every(dsn, "select errors from oban_jobs where errors <> '{}'") == []
+    await check(dsn, journal)
+
+
+async def test_processes_that_are_killed_under_load(dsn: str, journal: Journal) -> None:
+    """One after the other, until none is left; the next one knows of nothing but the tables."""
+    async with on_host(dsn, WORKFLOWS, queues={}) as idle:
+        await idle.start_runs(Fan, [{}] * 60)
+    async with workers(dsn, 2, queues={QUEUE: 20}) as doomed:
+        for number, process in enumerate(doomed, 1):
+            await journal.has(number * 150)
+            await process.dies()
+    assert not await all_ended(dsn)
+    assert await unsound(dsn) == []
+    async with driving(dsn, journal):
+        await eventually(lambda: all_ended(dsn))
+    assert await every(dsn, "select distinct status from squid_mesh.runs") == [("completed",)]
+    assert await unsound(dsn) == []
+    assert await journal.unclaimed() == []
+    bodies = await journal.bodies()
+    assert set(bodies.values()) == {1}
+    interrupted = "select count(*) from squid_mesh.attempts where status = 'interrupted'"
+    ((died,),) = await every(dsn, interrupted)
+    assert died <= 2 * 20, "no more than was under way"
+    assert len(bodies) <= 60 * 12 + died

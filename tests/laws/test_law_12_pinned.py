@@ -1,0 +1,128 @@
+"""A run executes the graph it started with, whatever the process that takes over declares."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from squid_mesh import Mesh, NoPayload, Workflow
+from tests.clock import every, one
+from tests.laws.journal import Journal
+from tests.laws.processes import worker
+from tests.laws.versions import After, Before, Moved, extra
+from tests.laws.worker import HEARTBEAT, LEASE
+from tests.laws.worlds import unsound
+from tests.meshes import ended, eventually, history, on_host, statuses, step_of
+
+NAME = extra.__module__ + ":extra"
+
+
+def running(
+    dsn: str, journal: Journal, version: type[Workflow[NoPayload]], **options: Any
+) -> AbstractAsyncContextManager[Mesh]:
+    """A process with one version of the code."""
+    quick: dict[str, Any] = {"heartbeat": HEARTBEAT, "lease": LEASE, "resources": [journal]}
+    return on_host(dsn, [version], **quick | options)
+
+
+async def begun(dsn: str, journal: Journal) -> UUID:
+    """A run of the first version, in its first step when its process ends."""
+    async with running(dsn, journal, Before) as mesh:
+        run = await mesh.start_run(Before)
+        await journal.has(1, "begin")
+    await journal.let_go(run.id)
+    return run.id
+
+
+async def parked(dsn: str, run: UUID) -> list[tuple[object, ...]]:
+    query = (
+        "select step, status, needs, due_at, claim, attempt from squid_mesh.steps"
+        " where run_id = %s and needs is not null"
+    )
+    return await every(dsn, query, run)
+
+
+async def test_a_step_that_no_code_fits_is_parked_until_it_does(dsn: str, journal: Journal) -> None:
+    run = await begun(dsn, journal)
+    async with running(dsn, journal, After) as mesh:
+
+        async def is_parked() -> bool:
+            return bool(await parked(dsn, run))
+
+        await eventually(is_parked)
+        assert await parked(dsn, run) == [("middle", "pending", NAME, None, None, 0)]
+        waiting = await history(mesh, run)
+        assert waiting.status == "running"
+        assert waiting.current_steps == ("middle",)
+        live = "select 1 from oban_jobs where state in ('available', 'scheduled', 'retryable')"
+        assert await every(dsn, live) == []
+        new = await mesh.start_run(After)
+        await journal.let_go(new.id)
+        details = await ended(mesh, new.id)
+        assert [step.step for step in details.steps] == ["begin", "end", "more"]
+        assert await parked(dsn, run) == [("middle", "pending", NAME, None, None, 0)]
+    assert await unsound(dsn) == []
+
+    async with running(dsn, journal, Before) as mesh:
+        details = await ended(mesh, run)
+    assert details.status == "completed"
+    assert statuses(details) == dict.fromkeys(("begin", "middle", "end"), "completed")
+    assert details.context["middle"] == "extra, as it was"
+    assert [a.number for a in step_of(details, "middle").attempts] == [1]
+    assert await journal.steps_of(run) == ["begin", "begin", "middle", "end"]
+    assert await unsound(dsn) == []
+
+
+async def test_formerly_follows_a_function_that_has_moved(dsn: str, journal: Journal) -> None:
+    """The body is the new code's, the graph the old one's."""
+    run = await begun(dsn, journal)
+    async with running(dsn, journal, Moved) as mesh:
+        details = await ended(mesh, run)
+    assert details.status == "completed"
+    assert details.context["middle"] == "extra, moved"
+    assert [step.step for step in details.steps] == ["begin", "middle", "end"]
+    assert await parked(dsn, run) == []
+
+
+async def test_actions_keep_a_function_that_only_old_runs_call(dsn: str, journal: Journal) -> None:
+    run = await begun(dsn, journal)
+    async with running(dsn, journal, After, actions=[extra]) as mesh:
+        details = await ended(mesh, run)
+    assert details.status == "completed"
+    assert [step.step for step in details.steps] == ["begin", "middle", "end"]
+    assert await journal.steps_of(run) == ["begin", "begin", "middle", "end"]
+
+
+async def test_an_old_process_leaves_a_newer_run_to_a_process_that_has_its_code(
+    dsn: str, journal: Journal
+) -> None:
+    """It does what it can, and puts the rest back, again and again but not in a storm."""
+    put_back = (
+        "select 1 from squid_mesh.steps"
+        " where step = 'middle' and status = 'scheduled' and resume is not null"
+    )
+    async with (
+        worker(dsn, module=After.__module__, handing_on=(0.2, 0.4)) as old,
+        running(dsn, journal, Moved, queues={}, name="starter") as declaring,
+    ):
+        async with await AsyncConnection.connect(dsn) as host:
+            run = (await declaring.start_run(Moved, conn=host)).id
+            await host.execute("update oban_jobs set worker = 'squid_mesh.squid_mesh'")
+        await journal.let_go(run)
+
+        async def was_put_back() -> bool:
+            return bool(await every(dsn, put_back))
+
+        await eventually(was_put_back)
+        assert await journal.processes() == {old.pid}
+        async with running(dsn, journal, Moved) as fitting:
+            details = await ended(fitting, run)
+    assert details.status == "completed"
+    assert details.context["middle"] == "extra, moved"
+    assert [state.step for state in details.steps] == ["begin", "middle", "more"]
+    assert [len(state.attempts) for state in details.steps] == [1, 1, 1]
+    assert await every(dsn, "select 1 from squid_mesh.attempts") == []
+    (jobs,) = await one(dsn, "select last_value from oban_jobs_id_seq")
+    assert jobs <= 20, "a storm"
+    assert await unsound(dsn) == []
