@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 
 from squid_mesh import Mesh
 from squid_mesh.runtime import recovery
@@ -25,35 +26,32 @@ from tests.meshes import QUEUE, eventually, on_host
 SEED = 10
 
 CHAOS = {
-    "deleted": "delete from oban_jobs where random() < 0.5",
+    "deleted": "delete from oban_jobs where id = any(%s)",
     "delivered twice": """
         insert into oban_jobs (queue, worker, args, max_attempts)
-        select queue, worker, args, max_attempts from oban_jobs where random() < 0.5 limit 200""",
+        select queue, worker, args, max_attempts from oban_jobs where id = any(%s) limit 200""",
     "moved early": """
         update oban_jobs set scheduled_at = timezone('UTC', now()) - interval '1 hour'
-        where state in ('available', 'scheduled', 'retryable') and random() < 0.5""",
+        where id = any(%s) and state in ('available', 'scheduled', 'retryable')""",
     "moved late": """
         update oban_jobs
         set state = 'scheduled', scheduled_at = timezone('UTC', now()) + interval '1 hour'
-        where state in ('available', 'scheduled', 'retryable') and random() < 0.5""",
+        where id = any(%s) and state in ('available', 'scheduled', 'retryable')""",
     "failed": """
         update oban_jobs
         set state = 'retryable', scheduled_at = timezone('UTC', now()) + interval '1 hour'
-        where state in ('available', 'scheduled', 'retryable') and random() < 0.5""",
+        where id = any(%s) and state in ('available', 'scheduled', 'retryable')""",
     "cancelled": """
         update oban_jobs set state = 'cancelled', cancelled_at = timezone('UTC', now())
-        where random() < 0.5""",
+        where id = any(%s)""",
     "discarded": """
         update oban_jobs set state = 'discarded', discarded_at = timezone('UTC', now())
-        where random() < 0.5""",
+        where id = any(%s)""",
     "completed": """
         update oban_jobs set state = 'completed', completed_at = timezone('UTC', now())
-        where random() < 0.5""",
+        where id = any(%s)""",
 }
 """What may befall half of the jobs."""
-
-PUT_OFF = {"moved late", "failed"}
-"""What leaves a job that will come, but in an hour."""
 
 
 @pytest.fixture(autouse=True)
@@ -75,12 +73,19 @@ async def start(dsn: str, count: int) -> None:
             await idle.start_runs(workflow, [{}] * count)
 
 
-async def befalls(dsn: str, kinds: Callable[[], str], rounds: int) -> None:
+_HALF = "select id from oban_jobs where random() < 0.5 for update skip locked"
+"""Oban acknowledges several jobs in a transaction: whoever waits for them may deadlock with it."""
+
+
+async def befalls(dsn: str, kinds: Callable[[], str], rounds: int = 1) -> None:
     """Round after round of chaos, as long as there are runs."""
-    for _ in range(rounds):
-        await every(dsn, CHAOS[kinds()])
-        if await all_ended(dsn):
-            break
+    async with await AsyncConnection.connect(dsn) as connection:
+        for _ in range(rounds):
+            jobs = await (await connection.execute(_HALF)).fetchall()
+            await connection.execute(CHAOS[kinds()].encode(), ([job for (job,) in jobs],))
+            await connection.commit()
+            if await all_ended(dsn):
+                break
 
 
 async def check(dsn: str, journal: Journal) -> None:
@@ -104,7 +109,7 @@ async def check(dsn: str, journal: Journal) -> None:
 async def test_half_of_the_jobs_are(dsn: str, journal: Journal, kind: str) -> None:
     """Before anybody gets to them, and again and again while they are driven."""
     await start(dsn, 3)
-    await every(dsn, CHAOS[kind])
+    await befalls(dsn, lambda: kind)
     async with driving(dsn, journal):
         await befalls(dsn, lambda: kind, 10)
         await eventually(lambda: all_ended(dsn))
@@ -113,7 +118,7 @@ async def test_half_of_the_jobs_are(dsn: str, journal: Journal, kind: str) -> No
 
 async def test_everything_befalls_the_jobs_of_two_processes(dsn: str, journal: Journal) -> None:
     chance = random.Random(SEED)  # noqa: S311 (an order, not a secret)
-    kinds = sorted(CHAOS.keys() - PUT_OFF)
+    kinds = sorted(CHAOS)
     await start(dsn, 12)
     async with workers(dsn, 1), driving(dsn, journal):
         await befalls(dsn, lambda: chance.choice(kinds), 60)
@@ -129,7 +134,9 @@ async def test_a_process_that_starts_upon_a_backlog_drives_it_at_once(
         await idle.start_runs(Chain, [{}] * 40)
     async with driving(dsn, journal):
         await eventually(lambda: all_ended(dsn))
-    assert await every(dsn, "select errors from oban_jobs where errors <> '{}'") == []
+    assert (
+        await every(dsn, "select errors from oban_jobs where jsonb_array_length(errors) > 0") == []
+    )
     await check(dsn, journal)
 
 

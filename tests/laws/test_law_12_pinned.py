@@ -37,7 +37,7 @@ async def begun(dsn: str, journal: Journal) -> UUID:
 
 async def parked(dsn: str, run: UUID) -> list[tuple[object, ...]]:
     query = (
-        "select step, status, needs, due_at, claim, attempt from squid_mesh.steps"
+        "select step, status, needs, due_at, attempt from squid_mesh.steps"
         " where run_id = %s and needs is not null"
     )
     return await every(dsn, query, run)
@@ -51,7 +51,7 @@ async def test_a_step_that_no_code_fits_is_parked_until_it_does(dsn: str, journa
             return bool(await parked(dsn, run))
 
         await eventually(is_parked)
-        assert await parked(dsn, run) == [("middle", "pending", NAME, None, None, 0)]
+        assert await parked(dsn, run) == [("middle", "pending", NAME, None, 0)]
         waiting = await history(mesh, run)
         assert waiting.status == "running"
         assert waiting.current_steps == ("middle",)
@@ -61,7 +61,7 @@ async def test_a_step_that_no_code_fits_is_parked_until_it_does(dsn: str, journa
         await journal.let_go(new.id)
         details = await ended(mesh, new.id)
         assert [step.step for step in details.steps] == ["begin", "end", "more"]
-        assert await parked(dsn, run) == [("middle", "pending", NAME, None, None, 0)]
+        assert await parked(dsn, run) == [("middle", "pending", NAME, None, 0)]
     assert await unsound(dsn) == []
 
     async with running(dsn, journal, Before) as mesh:

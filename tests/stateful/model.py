@@ -261,9 +261,9 @@ class Model:
         self.run.apply(event)
         for name, known in self.run.steps.items():
             if before.get(name) != known:
-                self._moved(name, before.get(name), event)
+                self._moved(name, before.get(name))
 
-    def _moved(self, name: str, before: Any, event: Event) -> None:
+    def _moved(self, name: str, before: Any) -> None:
         status = self.run.steps[name].status
         if status is not StepStatus.RUNNING:
             self.claims.pop(name, None)

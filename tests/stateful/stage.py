@@ -18,7 +18,7 @@ from oban import Oban
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from squid_mesh import Mesh, Workflow
+from squid_mesh import Mesh
 from squid_mesh.engine.states import RunStatus, StepStatus
 from squid_mesh.runtime.drive import Job, PutBack
 from squid_mesh.runtime.process import Process
@@ -34,7 +34,8 @@ MOST_SWEEPS = 60
 """More than any example needs to its end."""
 
 _TAKE = """
-update oban_jobs set state = 'executing', attempt = attempt + 1, attempted_at = timezone('UTC', now())
+update oban_jobs set
+  state = 'executing', attempt = attempt + 1, attempted_at = timezone('UTC', now())
 where id = %s and state in ('available', 'scheduled') returning id
 """
 _BACK = {
@@ -387,7 +388,8 @@ class Stage:
         """A job of a ready step gets lost."""
         await self.admin.execute(_LOST[how].encode(), (known.id,))
         cursor = await self.admin.execute(
-            "select 1 from squid_mesh.steps where job_id = %s and status in ('pending', 'scheduled')",
+            "select 1 from squid_mesh.steps"
+            " where job_id = %s and status in ('pending', 'scheduled')",
             (known.id,),
         )
         if await cursor.fetchone() is not None:
@@ -455,6 +457,7 @@ class Stage:
             await self.revive(node)
         if not self.open:
             await self.open_mesh(self.nodes[0])
+        stuck: list[object] = []
         for _ in range(MOST_SWEEPS):
             stuck = [m.row() for m in self.models.values() if not self._waits_for_nobody(m)]
             if not stuck:

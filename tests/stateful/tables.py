@@ -60,7 +60,7 @@ async def read(connection: AsyncConnection[Any]) -> dict[UUID, RunRow]:
     cursor = await connection.execute(_RUNS)
     return {
         run_id: RunRow(
-            *counts,
+            *counts,  # type: ignore[misc]  # the columns that come before these, in their order
             steps={name: StepRow(**step) for name, step in steps.items()},
             attempts=sorted((step, number, status) for step, number, status in attempts),
             audit=sorted(((type_, step) for type_, step in audit), key=str),

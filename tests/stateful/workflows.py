@@ -59,7 +59,7 @@ class Exits(StrEnum):
     @property
     def ways(self) -> list[str]:
         """Each of them."""
-        return self.value.split(", ")
+        return str(self.value).split(", ")
 
 
 RETRIES = (

@@ -11,6 +11,8 @@ import heapq
 import logging
 from collections.abc import Awaitable, Callable
 
+import psycopg
+
 from squid_mesh.store.committer import Lost
 
 logger = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ class Alarm:
             if jobs:
                 try:
                     await self._stage(jobs)
-                except Lost:
+                except (Lost, psycopg.Error):
                     logger.info("%d due jobs are left to Oban's stager", len(jobs))
 
     async def _until_next(self) -> None:
