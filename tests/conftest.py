@@ -4,8 +4,13 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import database
+
+# How long an example takes says something of the machine, not of the code.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")
 
 SERVER_VARIABLE = "SQUID_MESH_TEST_DSN"
 

@@ -355,4 +355,5 @@ def test_each_connection_says_whose_it_is(dsn: str) -> None:
         "squid_mesh",
         "squid_mesh committer",
         "squid_mesh heartbeat",
+        "squid_mesh starter",
     }
