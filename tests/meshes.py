@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh import ENDED, Mesh, Payload, Run, RunDetails, RunStatus, StepState, Workflow
 
-BOUND = timedelta(seconds=15)
+BOUND = timedelta(seconds=40)
 """How long a test waits for what must come: far more than it takes."""
 
 SHORT = timedelta(seconds=0.2)

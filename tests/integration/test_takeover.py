@@ -259,12 +259,13 @@ async def test_a_mesh_without_the_code_does_not_get_in_the_way(dsn: str, desk: D
             doomed.signal(signal.SIGKILL)
 
             async def is_let_go() -> bool:
-                (claim,) = await one(
+                (let_go,) = await one(
                     dsn,
-                    "select claim from squid_mesh.steps where run_id = %s and step = 'work'",
+                    "select status <> 'running' from squid_mesh.steps"
+                    " where run_id = %s and step = 'work'",
                     run,
                 )
-                return claim is None
+                return bool(let_go)
 
             await eventually(is_let_go)
             async with heir_of(dsn, desk) as heir:
