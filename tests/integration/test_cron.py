@@ -289,23 +289,6 @@ async def test_a_payload_function_may_be_async(dsn: str) -> None:
     assert payload == {"posted_on": f"slowly {window.date()}"}
 
 
-async def test_a_window_that_is_delivered_often_starts_one_run(dsn: str) -> None:
-    async with mesh_of(dsn, Daily) as mesh:
-        await copy_jobs(dsn)
-        await fires(dsn, mesh)
-
-        async def is_quiet() -> bool:
-            return len(await cron_jobs(dsn)) == 1
-
-        await eventually(is_quiet)
-        await copy_jobs(dsn)
-        await wake_jobs(dsn)
-        window = await fires(dsn, mesh)
-        await eventually(is_quiet)
-        assert (await runs_of(mesh))[0].window == window
-        assert len(await runs_of(mesh)) == 2
-
-
 async def test_a_job_that_comes_too_early_is_put_back(dsn: str) -> None:
     async with mesh_of(dsn, Daily) as mesh:
         await wake_jobs(dsn)
