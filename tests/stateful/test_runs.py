@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar
 from uuid import uuid4
 
-import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -19,8 +15,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh import (
     InvalidPayload,
@@ -37,53 +31,12 @@ from squid_mesh import (
 )
 from squid_mesh.engine.states import RunStatus
 from squid_mesh.errors import NotOpen
-from squid_mesh.runtime import drive, recovery
-from tests.stateful import model
 from tests.stateful.conductor import OUTPUTS, Delivery, How
+from tests.stateful.playing import CI, Theatre
 from tests.stateful.stage import LOSSES, Known, Node, Stage
 from tests.stateful.workflows import Number, Shape, shapes
 
-CI = settings(
-    max_examples=int(__import__("os").environ.get("N", "120")),
-    stateful_step_count=25,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-        HealthCheck.filter_too_much,
-    ],
-)
-"""Always the same examples. For others: another seed, and more of them."""
-
 FINAL = {RunStatus.COMPLETED, RunStatus.FAILED}
-
-
-class Theatre:
-    """A loop, a pool and a connection to look with, for all examples of a test."""
-
-    def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
-        self._runner = asyncio.Runner()
-        self._open = AsyncExitStack()
-        self.pool, self.admin = self.run(self._connect())
-
-    def run[T](self, playing: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(playing)
-
-    async def _connect(self) -> tuple[AsyncConnectionPool[Any], AsyncConnection[Any]]:
-        pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
-            self._dsn, min_size=2, max_size=4, open=False
-        )
-        admin = await AsyncConnection.connect(self._dsn, autocommit=True, prepare_threshold=1)
-        await self._open.enter_async_context(pool)
-        await self._open.enter_async_context(admin)
-        return pool, admin
-
-    def close(self) -> None:
-        self.run(self._open.aclose())
-        self._runner.close()
 
 
 def of(choose: Callable[[Stage], list[Any]]) -> st.SearchStrategy[Any]:
@@ -346,17 +299,6 @@ class Machine(RuleBasedStateMachine):
         ]
         for error, call in wrong:
             self._refuse(error, call, node)
-
-
-@pytest.fixture
-def theatre(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Generator[Theatre]:
-    monkeypatch.setattr(drive, "SLICE_STEPS", model.MOST_STEPS)
-    monkeypatch.setattr(recovery, "MOST_INTERRUPTIONS", model.MOST_INTERRUPTIONS)
-    theatre = Theatre(dsn)
-    try:
-        yield theatre
-    finally:
-        theatre.close()
 
 
 def test_the_database_does_what_the_engine_predicts(theatre: Theatre) -> None:

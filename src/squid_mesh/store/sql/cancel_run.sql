@@ -5,7 +5,7 @@ with moment as (
   select {schema}.now() as at
 ),
 before as (
-  select step, status, attempt, started_at, job_id
+  select step, status, attempt, started_at, job_id, error
   from {schema}.steps
   where run_id = %(run)s and status in ('waiting', 'pending', 'scheduled', 'paused')
 ),
@@ -17,7 +17,7 @@ stopped as (
 logged as (
   insert into {schema}.attempts (run_id, step, number, status, started_at, finished_at)
   select %(run)s, b.step, b.attempt, 'cancelled', b.started_at, m.at
-  from before b, moment m where b.status = 'paused'
+  from before b, moment m where b.status = 'paused' and b.error is null
 ),
 removed as (
   delete from {oban}.oban_jobs where id in (

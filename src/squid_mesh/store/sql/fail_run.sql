@@ -15,16 +15,25 @@ noted as (
   insert into {schema}.audit_events (run_id, step, type, at)
   select run_id, step, 'interrupted', finished_at from failed where %(status)s::text = 'interrupted'
 ),
+before as (
+  select s.step, s.status, s.attempt, s.started_at, s.job_id, s.error, f.finished_at
+  from {schema}.steps s, failed f
+  where s.run_id = %(run)s and s.status in ('waiting', 'pending', 'scheduled', 'paused')
+),
 stopped as (
-  update {schema}.steps s set status = 'cancelled', due_at = null, needs = null, finished_at = f.finished_at
-  from failed f
-  where s.run_id = f.run_id and s.status in ('waiting', 'pending', 'scheduled', 'paused')
-  returning s.job_id
+  update {schema}.steps s set status = 'cancelled', due_at = null, needs = null, finished_at = b.finished_at
+  from before b
+  where s.run_id = %(run)s and s.step = b.step and s.status = b.status
+),
+given_up as (
+  insert into {schema}.attempts (run_id, step, number, status, started_at, finished_at)
+  select %(run)s, step, attempt, 'cancelled', started_at, finished_at
+  from before where status = 'paused' and error is null
 ),
 removed as (
   delete from {oban}.oban_jobs where id in (
     select id from {oban}.oban_jobs
-    where id in (select job_id from stopped) and state <> 'executing' for update skip locked)
+    where id in (select job_id from before) and state <> 'executing' for update skip locked)
 ),
 left_running as (
   select count(*)::int as n from {schema}.steps
