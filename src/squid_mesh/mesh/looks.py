@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Literal, overload
 from uuid import UUID
 
 from squid_mesh.definition.handed import Decision
+from squid_mesh.definition.nodes import Node
 from squid_mesh.definition.spec import StepKind
 from squid_mesh.definition.values import Codec
 from squid_mesh.definition.workflow import Workflow
 from squid_mesh.engine.states import ENDED, RunStatus
 from squid_mesh.errors import WaitTimeout
+from squid_mesh.inspection.listing import Filters
 from squid_mesh.inspection.models import Run, RunDetails, RunPage
 from squid_mesh.mesh.core import Core, name_of, parsed
 from squid_mesh.runtime.catalog import Plan
-
-LONGEST_PAGE = 1000
-"""Runs on one page of `list_runs`, at most."""
+from squid_mesh.store.connections import snapshot
 
 
 class Looks(Core):
@@ -71,25 +71,39 @@ class Looks(Core):
         workflow: type[Workflow[Any]] | str | None = None,
         status: RunStatus | Collection[RunStatus] | None = None,
         trigger: str | None = None,
+        step: Node | str | None = None,
+        tags: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        replayed_from: UUID | str | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> RunPage:
-        """Runs, newest first, without payloads; `cursor` is the `next_cursor` of the page before.
+        """Runs that meet every filter, newest first, without payloads and details of errors.
 
-        Raises `ValueError` for a limit outside 1 to 1000 or a cursor that no page gave.
+        * `status`: one, or several.
+        * `step`: runs that are at it: it runs, is ready, asleep or held. Such a list is in the
+          order of the ids, which begin with the time of the start.
+        * `tags`: runs that have all of them.
+        * `since`, `until`: started at `since` or later, and before `until`.
+        * `cursor`: the `next_cursor` of the page before; `limit`: up to 1000.
+
+        Raises `InvalidFilter` with every argument that can't be.
         """
-        if not 1 <= limit <= LONGEST_PAGE:
-            raise ValueError(f"limit={limit}: ask for 1 to {LONGEST_PAGE} runs")
-        statuses = {RunStatus(status)} if isinstance(status, str) else status
-        async with self._pool.connection() as connection:
-            return await self._reader.page(
-                connection,
-                workflow=None if workflow is None else name_of(workflow),
-                statuses=statuses,
-                trigger=trigger,
-                limit=limit,
-                cursor=cursor,
-            )
+        filters = Filters.of(
+            workflow=name_of(workflow) if isinstance(workflow, type) else workflow,
+            status=status,
+            trigger=trigger,
+            step=step.name if isinstance(step, Node) else step,
+            tags=tags,
+            since=since,
+            until=until,
+            replayed_from=replayed_from,
+            limit=limit,
+            cursor=cursor,
+        )
+        async with self._pool.connection() as connection, snapshot(connection):
+            return await self._reader.page(connection, filters)
 
 
 def _codecs(plan: Plan) -> dict[str, Codec]:
