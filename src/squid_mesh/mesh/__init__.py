@@ -21,6 +21,7 @@ from squid_mesh.mesh.looks import Looks
 from squid_mesh.mesh.schedules import Schedules
 from squid_mesh.mesh.starts import Starts
 from squid_mesh.runtime.catalog import Catalog
+from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.process import Process
 from squid_mesh.runtime.settings import Gathered, Settings
 from squid_mesh.runtime.starter import Starter
@@ -114,6 +115,7 @@ class Mesh(Starts, Decisions, Looks, Schedules):
         config.tell()
         dispatch.register(self._settings.name)
         self._reader = Reader(self._statements)
+        self._decider = Decider(self._statements, self._settings.queueing)
         self._starter = Starter(pool, self._statements, self._settings.queueing, self._telemetry)
 
     @classmethod

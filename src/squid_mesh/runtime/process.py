@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.bodies import Bodies
 from squid_mesh.runtime.catalog import Catalog
+from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.drive import Driver
 from squid_mesh.runtime.heartbeat import Heartbeat
 from squid_mesh.runtime.ledger import Ledger, SideConnection
@@ -72,6 +73,7 @@ class Process:
             ended=self.waiters.tell,
             telemetry=self._telemetry,
             alarm=self._alarm,
+            decider=Decider(self._statements, settings.queueing),
         )
         self.scheduler = Scheduler(
             self._catalog,

@@ -115,7 +115,8 @@ create index steps_due on {schema}.steps (due_at) where due_at is not null;
 -- Parked steps: ready, but no worker had code that could call them.
 create index steps_parked on {schema}.steps (needs) where needs is not null;
 
--- Attempts that ended otherwise than completed. Never updated. A step's last attempt is its own row.
+-- Attempts that ended otherwise than completed. Never updated. A step's last attempt is its own row, unless
+-- it was interrupted and a person completed the step: such a row has no claim.
 create table {schema}.attempts (
   run_id uuid not null references {schema}.runs on delete cascade,
   step text not null,
@@ -134,7 +135,7 @@ create view {schema}.step_attempts as
   select run_id, step, attempt, case status when 'completed' then 'completed' else 'running' end,
          null, claim, started_at, case status when 'completed' then finished_at end
   from {schema}.steps
-  where status in ('running', 'completed') or status = 'paused' and error is null;
+  where status = 'running' or status = 'completed' and claim is not null or status = 'paused' and error is null;
 
 -- Manual decisions and what recovery did. Never updated.
 create table {schema}.audit_events (
