@@ -102,6 +102,18 @@ def _begun(stage: Stage) -> list[Any]:
     return [run_id for run_id in _cancellable(stage) if stage.models[run_id].run.begun]
 
 
+def _gates(stage: Stage) -> list[Any]:
+    return [(run_id, step) for run_id, m in stage.models.items() for step in m.gates]
+
+
+def _broken(stage: Stage) -> list[Any]:
+    return [(run_id, step) for run_id, m in stage.models.items() for step in m.broken]
+
+
+def _undecidable(stage: Stage) -> list[Any]:
+    return [run_id for run_id, m in stage.models.items() if not m.gates and not m.broken]
+
+
 NODES = of(_open)
 HOWS = st.sampled_from([*OUTPUTS, *OUTPUTS, *How])
 THEN = st.lists(HOWS, max_size=3)
@@ -258,6 +270,24 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def break_connections(self) -> None:
         self._play(self.stage.break_connections())
+
+    # deciding
+
+    @when(lambda stage: stage.open and _gates(stage))
+    @rule(gate=of(_gates), node=NODES)
+    def unblock(self, gate: tuple[Any, str], node: Node) -> None:
+        self._play(self.stage.unblock(*gate, node))
+
+    @when(lambda stage: stage.open and _broken(stage))
+    @rule(step=of(_broken), how=st.sampled_from(["retry", "complete", "fail"]), node=NODES)
+    def resolve(self, step: tuple[Any, str], how: str, node: Node) -> None:
+        self._play(self.stage.resolve(*step, how, node))
+
+    @when(lambda stage: stage.open and _undecidable(stage))
+    @rule(run=of(_undecidable), node=NODES)
+    def decide_what_waits_for_nobody(self, run: Any, node: Node) -> None:
+        self._refuse(InvalidTransition, lambda mesh: mesh.unblock_run(run), node)
+        self._refuse(InvalidTransition, lambda mesh: mesh.approve_run(run, actor="a"), node)
 
     # cancelling
 
