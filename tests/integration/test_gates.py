@@ -92,6 +92,21 @@ class Late(Workflow[NoPayload]):
     )
 
 
+class Before(Workflow[NoPayload], name="Deployed"):
+    review = approval(output="verdict")
+    paid = step(say).takes("paid")
+    told = step(say).takes("told")
+    flow = (review.on_approved >> paid >> complete, review.on_rejected >> told >> complete)
+
+
+class After(Workflow[NoPayload], name="Deployed"):
+    """The same, as it is deployed next: with other ways out of its gate, and another name for it."""
+
+    review = approval(output="decision")
+    again = step(say).takes("again")
+    flow = (review.on_approved >> complete, review.on_rejected >> again >> complete)
+
+
 class FourEyes(Workflow[NoPayload]):
     """Two gates and a pause at once, and what waits for all of them."""
 
@@ -235,6 +250,18 @@ async def test_who_waits_elsewhere_is_told(dsn: str) -> None:
 async def test_a_run_can_be_waited_for_until_it_pauses(mesh: Mesh) -> None:
     run = await mesh.start_run(Endless)
     assert (await mesh.wait_for_run(run.id, until=SETTLED, timeout=BOUND)).status == "paused"
+
+
+@conforms("S137")
+async def test_a_deploy_in_between_changes_nothing(dsn: str) -> None:
+    """The gate leads where it led when the run began, whoever decides and whatever is deployed."""
+    async with on_host(dsn, [Before]) as mesh:
+        run = await paused(mesh, Before)
+    async with on_host(dsn, [After]) as mesh:
+        await mesh.reject_run(run.id, actor="ada")
+        details = await ended(mesh, run.id)
+        assert statuses(details) == {"review": "completed", "paid": "skipped", "told": "completed"}
+        assert list(details.context) == ["verdict", "told"]
 
 
 # deadlines

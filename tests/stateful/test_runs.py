@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar
 from uuid import uuid4
 
+import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -34,7 +36,7 @@ from squid_mesh.errors import NotOpen
 from tests.stateful.conductor import OUTPUTS, Delivery, How
 from tests.stateful.playing import CI, Theatre
 from tests.stateful.stage import LOSSES, Known, Node, Stage
-from tests.stateful.workflows import Number, Shape, shapes
+from tests.stateful.workflows import Number, Shape, gated_shapes, shapes
 
 FINAL = {RunStatus.COMPLETED, RunStatus.FAILED}
 
@@ -115,6 +117,7 @@ def _undecidable(stage: Stage) -> list[Any]:
 
 
 NODES = of(_open)
+RESOLUTIONS = ("retry", "complete", "fail")
 HOWS = st.sampled_from([*OUTPUTS, *OUTPUTS, *How])
 THEN = st.lists(HOWS, max_size=3)
 KEYS = st.sampled_from([None, None, "a key", "another"])
@@ -136,9 +139,13 @@ class Machine(RuleBasedStateMachine):
     theatre: ClassVar[Theatre]
     stage: Stage
     is_sound = True
+    SHAPES: ClassVar[st.SearchStrategy[Shape]] = shapes()
+    EXAMPLES: ClassVar[int] = 120
 
-    @initialize(drawn=st.lists(shapes(), min_size=1, max_size=2))
-    def begin(self, drawn: list[Shape]) -> None:
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        drawn = data.draw(st.lists(self.SHAPES, min_size=1, max_size=2))
+
         async def make() -> Stage:
             stage = Stage(self.theatre.pool, self.theatre.admin, drawn)
             await stage.open_mesh(stage.nodes[0])
@@ -279,7 +286,7 @@ class Machine(RuleBasedStateMachine):
         self._play(self.stage.unblock(*gate, node))
 
     @when(lambda stage: stage.open and _broken(stage))
-    @rule(step=of(_broken), how=st.sampled_from(["retry", "complete", "fail"]), node=NODES)
+    @rule(step=of(_broken), how=st.sampled_from(RESOLUTIONS), node=NODES)
     def resolve(self, step: tuple[Any, str], how: str, node: Node) -> None:
         self._play(self.stage.resolve(*step, how, node))
 
@@ -331,6 +338,38 @@ class Machine(RuleBasedStateMachine):
             self._refuse(error, call, node)
 
 
-def test_the_database_does_what_the_engine_predicts(theatre: Theatre) -> None:
-    Machine.theatre = theatre
-    run_state_machine_as_test(Machine, settings=CI)
+class Gates(Machine):
+    """Plays workflows that mostly wait for people."""
+
+    SHAPES = gated_shapes()
+    EXAMPLES = 60
+
+    @when(lambda stage: stage.open and stage.to_come())
+    @rule(node=NODES, resolutions=st.lists(st.sampled_from(RESOLUTIONS), min_size=5))
+    def interrupt_all(self, node: Node, resolutions: list[str]) -> None:
+        """Begin what there is, forget it in the middle, and decide about it one by one."""
+        for job in self.stage.to_come():
+            self._play(self.stage.deliver(job, node, []))
+        for body in [d for d in self.stage.live if d.boot == node.boot]:
+            self._play(self.stage.drop(body))
+        self._play(self.stage.sweep(node))
+        for broken, how in zip(_broken(self.stage), resolutions, strict=False):
+            if broken in _broken(self.stage):  # to give up one may end the others
+                self._play(self.stage.resolve(*broken, how, node))
+
+    @when(lambda stage: stage.open and stage.to_come())
+    @rule(node=NODES, elsewhere=NODES)
+    def unblock_all(self, node: Node, elsewhere: Node) -> None:
+        """Get to the gates, and let all of them go."""
+        for job in self.stage.to_come():
+            self._play(self.stage.deliver(job, node, []))
+        for gate in _gates(self.stage):
+            self._play(self.stage.unblock(*gate, elsewhere))
+
+
+@pytest.mark.parametrize("machine", [Machine, Gates])
+def test_the_database_does_what_the_engine_predicts(
+    theatre: Theatre, machine: type[Machine]
+) -> None:
+    machine.theatre = theatre
+    run_state_machine_as_test(machine, settings=settings(CI, max_examples=machine.EXAMPLES))
