@@ -1,7 +1,7 @@
 """Pauses and approvals: they wait in the database alone, and go on as somebody decides."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -46,7 +46,7 @@ async def say(text: str) -> str:
     return text
 
 
-async def pay(by: str | None) -> str:
+async def pay(by: str | dict[str, Any] | None) -> str:
     return f"paid, by {by}"
 
 
@@ -100,7 +100,7 @@ class Before(Workflow[NoPayload], name="Deployed"):
 
 
 class After(Workflow[NoPayload], name="Deployed"):
-    """The same, as it is deployed next: with other ways out of its gate, and another name for it."""
+    """The same, as it is deployed next: its gate has other ways out, and another name."""
 
     review = approval(output="decision")
     again = step(say).takes("again")
@@ -467,13 +467,14 @@ async def test_the_same_key_decides_once(mesh: Mesh, dsn: str) -> None:
     before = await snapshot(dsn)
     again = await mesh.approve_run(run.id, actor="ada", key="a key", step="review")
     assert again == first
-    for refused in (
+    others: list[Callable[[], Awaitable[Run]]] = [
         lambda: mesh.reject_run(run.id, actor="ada", key="a key"),
         lambda: mesh.unblock_run(run.id, key="a key"),
         lambda: mesh.approve_run(run.id, actor="ada", key="a key", step="other"),
-    ):
+    ]
+    for other in others:
         with pytest.raises(KeyConflict) as conflict:
-            await refused()
+            await other()
         assert (conflict.value.run_id, conflict.value.key) == (run.id, "a key")
     assert await snapshot(dsn) == before
 

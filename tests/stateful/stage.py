@@ -282,15 +282,17 @@ class Stage:
         if again:
             assert await tables.everything(self.admin) == before
 
-    async def unblock(self, run_id: UUID, step: str, node: Node) -> None:
+    async def unblock(self, gate: tuple[UUID, str], node: Node) -> None:
         """Let a pause go, wherever."""
+        run_id, step = gate
         model = self.models[run_id]
         run = await node.mesh.unblock_run(run_id, step=None if len(model.gates) == 1 else step)
         model.unblock(step)
         assert run.status == model.status
 
-    async def resolve(self, run_id: UUID, step: str, how: Any, node: Node) -> None:
+    async def resolve(self, interrupted: tuple[UUID, str], how: Any, node: Node) -> None:
         """Decide about an interrupted step, wherever."""
+        run_id, step = interrupted
         model = self.models[run_id]
         output = SUPPLIED if how == "complete" else None
         run = await node.mesh.resolve_step(run_id, how, output=output, step=step, actor="ops")

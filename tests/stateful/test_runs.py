@@ -283,12 +283,12 @@ class Machine(RuleBasedStateMachine):
     @when(lambda stage: stage.open and _gates(stage))
     @rule(gate=of(_gates), node=NODES)
     def unblock(self, gate: tuple[Any, str], node: Node) -> None:
-        self._play(self.stage.unblock(*gate, node))
+        self._play(self.stage.unblock(gate, node))
 
     @when(lambda stage: stage.open and _broken(stage))
     @rule(step=of(_broken), how=st.sampled_from(RESOLUTIONS), node=NODES)
     def resolve(self, step: tuple[Any, str], how: str, node: Node) -> None:
-        self._play(self.stage.resolve(*step, how, node))
+        self._play(self.stage.resolve(step, how, node))
 
     @when(lambda stage: stage.open and _undecidable(stage))
     @rule(run=of(_undecidable), node=NODES)
@@ -355,7 +355,7 @@ class Gates(Machine):
         self._play(self.stage.sweep(node))
         for broken, how in zip(_broken(self.stage), resolutions, strict=False):
             if broken in _broken(self.stage):  # to give up one may end the others
-                self._play(self.stage.resolve(*broken, how, node))
+                self._play(self.stage.resolve(broken, how, node))
 
     @when(lambda stage: stage.open and stage.to_come())
     @rule(node=NODES, elsewhere=NODES)
@@ -364,7 +364,7 @@ class Gates(Machine):
         for job in self.stage.to_come():
             self._play(self.stage.deliver(job, node, []))
         for gate in _gates(self.stage):
-            self._play(self.stage.unblock(*gate, elsewhere))
+            self._play(self.stage.unblock(gate, elsewhere))
 
 
 @pytest.mark.parametrize("machine", [Machine, Gates])
