@@ -78,6 +78,8 @@ create unique index runs_key on {schema}.runs (workflow, key) where key is not n
 create unique index runs_window on {schema}.runs (workflow, trigger, window_at) where window_at is not null;
 create index runs_listing on {schema}.runs (inserted_at desc, id desc);
 create index runs_by_workflow on {schema}.runs (workflow, inserted_at desc, id desc);
+create index runs_replayed on {schema}.runs (replayed_from, inserted_at, id) where replayed_from is not null;
+create index runs_children on {schema}.runs (parent) where parent is not null;
 -- What a sweep for interrupted steps reads: runs with a body under way, and no others.
 create index runs_busy on {schema}.runs (id) where running > 0;
 
