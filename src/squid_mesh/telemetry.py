@@ -30,6 +30,14 @@ class RunCreated(RunEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunReplayed(RunEvent):
+    """A run was started that replays another, `replayed_from`. No `RunCreated` is told of it."""
+
+    trigger: str
+    replayed_from: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(RunEvent):
     """A run came to `completed`, `failed` or `cancelled`."""
 
@@ -82,6 +90,16 @@ class StepRetryScheduled(StepEvent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPaused(StepEvent):
     """A step waits for a person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDecided(StepEvent):
+    """A paused step goes on: `resumed`, `approved`, `rejected`, `timed_out` or `resolved`.
+
+    What is decided in a host's transaction isn't told, as nobody knows here when it commits.
+    """
+
+    decision: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

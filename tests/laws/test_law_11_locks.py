@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 
 from squid_mesh import RunStatus, StepStatus
 from squid_mesh.runtime.cancelling import cancel
+from squid_mesh.runtime.facts import NO_FACTS
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.store.records import Advanced, Claim, Claimed, Ended, Interrupted, Progress
 from tests.clock import every, one
@@ -141,7 +142,7 @@ async def cancels(dsn: str, runs: list[UUID]) -> None:
     """Each in a transaction of its own."""
     async with await AsyncConnection.connect(dsn) as host:
         for run in runs:
-            await cancel(host, STATEMENTS, run, actor=None, comment=None)
+            await cancel(host, STATEMENTS, run, NO_FACTS)
             await host.commit()
 
 
@@ -156,7 +157,7 @@ async def test_a_host_that_cancels_several_runs_in_its_own_order(dsn: str) -> No
         async def cancel_all() -> None:
             async with await AsyncConnection.connect(dsn) as host:
                 for run in sorted(runs, reverse=True):
-                    await cancel(host, STATEMENTS, run, actor=None, comment=None)
+                    await cancel(host, STATEMENTS, run, NO_FACTS)
                 await host.commit()
 
         results = (ledger.advance(FAN.completed(claimed)) for claimed in held)

@@ -35,6 +35,8 @@ async def answer(mesh: Mesh, request: list[str]) -> str:
             return str(run.id)
         case ["cancel", run_id]:
             return str((await mesh.cancel_run(UUID(run_id))).status)
+        case ["unblock", run_id]:
+            return str((await mesh.unblock_run(UUID(run_id), key="once")).status)
         case _:
             return "what?"
 

@@ -24,7 +24,7 @@ from squid_mesh.runtime.drive import Job, PutBack
 from squid_mesh.runtime.process import Process
 from tests.stateful import tables
 from tests.stateful.conductor import Body, Conductor, Delivery, How, Outcome
-from tests.stateful.model import Model
+from tests.stateful.model import SUPPLIED, Model
 from tests.stateful.workflows import Number, Shape
 
 TICK = timedelta(seconds=100)
@@ -281,6 +281,23 @@ class Stage:
         assert run.status == self.models[run_id].status
         if again:
             assert await tables.everything(self.admin) == before
+
+    async def unblock(self, gate: tuple[UUID, str], node: Node) -> None:
+        """Let a pause go, wherever."""
+        run_id, step = gate
+        model = self.models[run_id]
+        run = await node.mesh.unblock_run(run_id, step=None if len(model.gates) == 1 else step)
+        model.unblock(step)
+        assert run.status == model.status
+
+    async def resolve(self, interrupted: tuple[UUID, str], how: Any, node: Node) -> None:
+        """Decide about an interrupted step, wherever."""
+        run_id, step = interrupted
+        model = self.models[run_id]
+        output = SUPPLIED if how == "complete" else None
+        run = await node.mesh.resolve_step(run_id, how, output=output, step=step, actor="ops")
+        model.resolve(step, how)
+        assert run.status == model.status
 
     async def cancel_with_host(self, run_id: UUID, node: Node, how: How, *, commit: bool) -> None:
         """Cancel in a host's transaction; a body of the run and one of another end meanwhile."""

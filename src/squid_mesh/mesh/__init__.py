@@ -17,10 +17,12 @@ from squid_mesh.errors import InvalidConfig
 from squid_mesh.inspection.reader import Reader
 from squid_mesh.mesh.core import Pool
 from squid_mesh.mesh.decisions import Decisions
+from squid_mesh.mesh.keeping import Keeping
 from squid_mesh.mesh.looks import Looks
 from squid_mesh.mesh.schedules import Schedules
 from squid_mesh.mesh.starts import Starts
 from squid_mesh.runtime.catalog import Catalog
+from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.process import Process
 from squid_mesh.runtime.settings import Gathered, Settings
 from squid_mesh.runtime.starter import Starter
@@ -30,8 +32,6 @@ from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing
 from squid_mesh.telemetry import Observer, Telemetry
-
-_INSTALLATION = 0x4F42414E  # "OBAN": one installation at a time in a database
 
 
 class Options(TypedDict, total=False):
@@ -43,13 +43,14 @@ class Options(TypedDict, total=False):
     actions: Iterable[Callable[..., Any]]
     observers: Iterable[Observer]
     direct_dsn: str | None
+    retention: timedelta | None
     heartbeat: timedelta
     lease: timedelta
     blocked: timedelta
     grace: timedelta
 
 
-class Mesh(Starts, Decisions, Looks, Schedules):
+class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
     """Workflows of one process, on the host's own Postgres pool and Oban.
 
     `async with oban, mesh:` in this order. The mesh keeps a few connections of its own beside the
@@ -62,6 +63,7 @@ class Mesh(Starts, Decisions, Looks, Schedules):
     * `resources`: objects that steps wire with `resource(T)`.
     * `actions`: functions that only runs of earlier definitions still call.
     * `observers`: called with each event of `squid_mesh.telemetry`, after its commit.
+    * `retention`: how long ended runs are kept; for good, unless it is given. See `prune`.
     * `heartbeat`, `lease`: how often this process says that it lives, and after how long a silence
       others take over its steps; `blocked`: after how long its event loop not answering.
     * `grace`: how long `async with` waits for steps under way when it ends.
@@ -82,6 +84,7 @@ class Mesh(Starts, Decisions, Looks, Schedules):
         actions: Iterable[Callable[..., Any]] = (),
         observers: Iterable[Observer] = (),
         direct_dsn: str | None = None,
+        retention: timedelta | None = None,
         heartbeat: timedelta = timedelta(seconds=2),
         lease: timedelta = timedelta(seconds=10),
         blocked: timedelta = timedelta(seconds=60),
@@ -106,6 +109,7 @@ class Mesh(Starts, Decisions, Looks, Schedules):
                 name=name,
                 dsn=direct_dsn or _dsn_of(pool),
                 queueing=Queueing(queue, dispatch.worker_of(name)),
+                retention=retention,
                 heartbeat=heartbeat,
                 lease=lease,
                 blocked=blocked,
@@ -114,6 +118,7 @@ class Mesh(Starts, Decisions, Looks, Schedules):
         config.tell()
         dispatch.register(self._settings.name)
         self._reader = Reader(self._statements)
+        self._decider = Decider(self._statements, self._settings.queueing)
         self._starter = Starter(pool, self._statements, self._settings.queueing, self._telemetry)
 
     @classmethod
@@ -181,21 +186,6 @@ class Mesh(Starts, Decisions, Looks, Schedules):
         """Begin nothing more, let steps under way end, and let go of everything."""
         self._running = None
         await self._open.aclose()
-
-    async def migrate(self) -> list[str]:
-        """Install or upgrade the mesh's own tables; the names of the migrations applied.
-
-        Safe to run twice, and from several processes at once. Oban's tables are the host's.
-        """
-        async with self._pool.connection() as connection:
-            return await migrations.migrate(connection, self._statements)
-
-    async def install(self) -> None:
-        """Create Oban's tables and the mesh's own where they are missing."""
-        async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute("select pg_advisory_xact_lock(%s)", (_INSTALLATION,))
-            await dispatch.install(connection, self._statements.oban)
-            await migrations.migrate(connection, self._statements)
 
     # parts
 

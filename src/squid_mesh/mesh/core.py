@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,8 @@ from squid_mesh.errors import InvalidRunId, NotOpen
 from squid_mesh.inspection import reading
 from squid_mesh.inspection.models import Run
 from squid_mesh.inspection.reader import Reader
-from squid_mesh.runtime.catalog import Catalog
+from squid_mesh.runtime.catalog import Catalog, Plan
+from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.process import Process
 from squid_mesh.runtime.settings import Settings
 from squid_mesh.runtime.starter import Starter
@@ -21,6 +23,9 @@ from squid_mesh.store.statements import Statements
 from squid_mesh.telemetry import Telemetry
 
 type Pool = AsyncConnectionPool[Any]
+
+type Actor = str | Mapping[str, Any]
+"""Who decides: a name, or whatever an application knows of a person. Not empty."""
 
 
 class Core:
@@ -32,6 +37,7 @@ class Core:
     _catalog: Catalog
     _reader: Reader
     _starter: Starter
+    _decider: Decider
     _telemetry: Telemetry
     _running: Process | None
 
@@ -40,6 +46,11 @@ class Core:
         if self._running is None:
             raise NotOpen(self._settings.name)
         return self._running
+
+    async def _plan_of(self, connection: AsyncConnection[Any], run_id: UUID) -> Plan:
+        """The plan that a run is pinned to. Raises `RunNotFound`."""
+        row = await self._reader.row(connection, run_id)
+        return await self._catalog.plan(row["definition"])
 
     async def _read(
         self, connection: AsyncConnection[Any], run_id: UUID, *, created: bool = True

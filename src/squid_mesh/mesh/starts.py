@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from squid_mesh.definition.payload import Payload
 from squid_mesh.definition.workflow import Workflow
+from squid_mesh.errors import InvalidReview
 from squid_mesh.inspection import reading
 from squid_mesh.inspection.models import Run
-from squid_mesh.mesh.core import Core
+from squid_mesh.mesh.core import Actor, Core, parsed
+from squid_mesh.runtime.facts import Facts
 from squid_mesh.runtime.starter import Held, Started
 from squid_mesh.runtime.starting import Request, to_start
 
@@ -69,6 +73,37 @@ class Starts(Core):
         ]
         started = await self._starter.start_all(starts, conn)
         return [await self._as_run(one, conn) for one in started]
+
+    async def replay_run(
+        self,
+        run_id: UUID | str,
+        *,
+        actor: Actor | None = None,
+        comment: str | None = None,
+        conn: Any = None,
+    ) -> Run:
+        """Start a new run with the payload of another, in whatever state that is, and return it.
+
+        It runs the workflow's current definition, which has to accept the stored payload and still
+        declare its trigger. Trigger, tags and priority are kept, key and window aren't;
+        `replayed_from` leads back. The other run is left as it is. Raises `InvalidReview`,
+        `InvalidRunId`, `RunNotFound`, `UnknownWorkflow`, `InvalidTrigger` or `InvalidPayload`.
+        """
+        facts = Facts(actor=actor, comment=comment)
+        if problems := facts.problems(needs_actor=False):
+            raise InvalidReview(problems)
+        wanted = parsed(run_id)
+        async with self._starter.connection(conn) as connection:
+            source = await self._reader.row(connection, wanted)
+        request = Request(
+            payload=source["payload"],
+            trigger=source["trigger"],
+            tags=source["tags"],
+            priority=source["priority"],
+        )
+        start = to_start(self._catalog.definition(source["workflow"]), request)
+        started = await self._starter.replay(replace(start, replayed_from=wanted), facts, conn)
+        return await self._as_run(started, conn)
 
     async def _as_run(self, started: Started | Held, conn: Any) -> Run:
         match started:

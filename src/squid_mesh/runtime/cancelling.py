@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
 
 from squid_mesh.engine.states import RUN_MOVES, RunStatus
 from squid_mesh.errors import InvalidTransition, RunNotFound
+from squid_mesh.runtime.facts import Facts, as_json
 from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 
@@ -21,9 +21,7 @@ async def cancel(
     connection: AsyncConnection[Any],
     statements: Statements,
     run_id: UUID,
-    *,
-    actor: Any,
-    comment: str | None,
+    facts: Facts,
 ) -> RunStatus:
     """Cancel a run in the connection's transaction; the status it has now.
 
@@ -44,13 +42,9 @@ async def cancel(
             statements["cancel_run"],
             {
                 "run": run_id,
-                "actor": _json(actor),
-                "comment": comment,
+                "actor": as_json(facts.actor),
+                "comment": facts.comment,
                 "rest": statements.rest,
             },
         )
         return RunStatus(str(await cursor.fetchone()))
-
-
-def _json(value: Any) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from typing import assert_never
 from uuid import UUID
 
+from squid_mesh.engine.gates import Decided
 from squid_mesh.engine.states import RunStatus
 from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.catalog import Catalog, Plan
+from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.driving import Driving, Holding
 from squid_mesh.runtime.failures import refusal
 from squid_mesh.runtime.intake import Intake
@@ -24,7 +26,7 @@ from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on
 from squid_mesh.runtime.results import Result, Sleep, Unfit
-from squid_mesh.runtime.telling import recorded, started
+from squid_mesh.runtime.telling import decided, recorded, started
 from squid_mesh.store.committer import Lost, Refused
 from squid_mesh.store.records import (
     Advanced,
@@ -33,6 +35,7 @@ from squid_mesh.store.records import (
     Nothing,
     NotYet,
     Outcome,
+    Overdue,
     Progress,
     Stale,
     Stopped,
@@ -87,7 +90,7 @@ class Slice:
 
 
 class Driver:
-    """Drives runs of one mesh in one process. `ended` is told of each run that ends here."""
+    """Drives runs of one mesh in one process. `ended` is told where runs come to here."""
 
     def __init__(
         self,
@@ -99,6 +102,7 @@ class Driver:
         ended: Callable[[UUID, RunStatus], None],
         telemetry: Telemetry,
         alarm: Alarm,
+        decider: Decider,
     ) -> None:
         self._catalog = catalog
         self._performer = performer
@@ -107,6 +111,7 @@ class Driver:
         self._ended = ended
         self._telemetry = telemetry
         self._alarm = alarm
+        self._decider = decider
         self.driving = Driving()
         self.intake = Intake()
 
@@ -134,6 +139,9 @@ class Driver:
             match claiming:
                 case NotYet(left):
                     return PutBack(left)
+                case Overdue(definition):
+                    await self._time_out(job, definition)
+                    return None
                 case Nothing():
                     return None
                 case Claimed():
@@ -161,6 +169,19 @@ class Driver:
             message = f"the database refused the result: {str(error).splitlines()[0]}"
             result = refusal("invalid_output", message, claimed.step, claimed.attempt)
             return await self._record(claimed, outlook, result, slice_, began)
+
+    async def _time_out(self, job: Job, definition: str) -> None:
+        """Nobody decided about an approval in time: its run goes on without."""
+        plan = await self._catalog.plan(definition)
+        moved = await self._ledger.decide(
+            lambda conn: self._decider.time_out(conn, job.run_id, plan, job.step)
+        )
+        if moved is None:
+            return
+        workflow = plan.graph.spec.name
+        for event in decided(job.run_id, workflow, moved, Decided.TIMED_OUT):
+            self._telemetry.tell(event)
+        self._ended(job.run_id, moved.status)
 
     def _tell_created(self, claimed: Claimed, job: Job) -> None:
         if job.untold and claimed.attempt == 1:

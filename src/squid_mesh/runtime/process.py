@@ -11,12 +11,14 @@ from psycopg import AsyncConnection
 from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.bodies import Bodies
 from squid_mesh.runtime.catalog import Catalog
+from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.drive import Driver
 from squid_mesh.runtime.heartbeat import Heartbeat
 from squid_mesh.runtime.ledger import Ledger, SideConnection
 from squid_mesh.runtime.loops import Loop
 from squid_mesh.runtime.payloads import Payloads
 from squid_mesh.runtime.perform import Performer
+from squid_mesh.runtime.pruning import Pruner
 from squid_mesh.runtime.recovery import Recovery
 from squid_mesh.runtime.scheduling import Scheduler
 from squid_mesh.runtime.settings import Settings
@@ -28,6 +30,9 @@ from squid_mesh.store.schedules import Timetable
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Writer
 from squid_mesh.telemetry import Telemetry
+
+PRUNE_SECONDS = 60.0
+"""How often ended runs are looked for that are past their retention."""
 
 
 class Process:
@@ -72,6 +77,7 @@ class Process:
             ended=self.waiters.tell,
             telemetry=self._telemetry,
             alarm=self._alarm,
+            decider=Decider(self._statements, settings.queueing),
         )
         self.scheduler = Scheduler(
             self._catalog,
@@ -97,11 +103,14 @@ class Process:
             self._facts | {"boot": self._boot},
             settings.heartbeat,
         )
+        self._pruning = self._pruning_loop()
         await self.ledger.start()
         self._heartbeat.start()
         self._alarm.start()
         self._recovery.start()
         self.waiters.start()
+        if self._pruning is not None:
+            self._pruning.start()
 
     async def drain(self) -> None:
         """Begin nothing more, and let what is under way come to its next boundary."""
@@ -109,6 +118,8 @@ class Process:
 
     async def stop(self) -> None:
         """End; what is still claimed is another process's to recover, at once."""
+        if self._pruning is not None:
+            await self._pruning.stop()
         await self.waiters.stop()
         await self._recovery.stop()
         await self._alarm.stop()
@@ -117,6 +128,22 @@ class Process:
         await self._side.run(self._end_boot)
         await self._side.close()
         self._threads.close()
+
+    def _pruning_loop(self) -> Loop | None:
+        """Deletes what has ended long ago, where that is wanted."""
+        age = self._settings.retention
+        if age is None:
+            return None
+        side = SideConnection(lambda: connect(self._settings.dsn, application="squid_mesh pruner"))
+        pruner = Pruner(self._statements, self._settings.queueing.worker, side.run)
+
+        async def prune() -> None:
+            try:
+                await pruner.prune(age)
+            finally:
+                await side.close()
+
+        return Loop("pruning", prune, min(PRUNE_SECONDS, age))
 
     @property
     def _facts(self) -> dict[str, Any]:

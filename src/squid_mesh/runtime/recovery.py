@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from uuid import UUID
 
 from squid_mesh.engine.states import RunStatus, StepStatus
@@ -138,6 +139,7 @@ class Recovery:
             record = progress(attempt, StepStatus.PAUSED, error=failure.stored)
         else:
             record = Outlook(plan, lambda _: False).given_up(attempt, failure)
+        record = replace(record, event="interrupted")
         by_itself = plan.graph.spec.flow or not record.fails
         write = self._ledger.end_interrupted if by_itself else self._ledger.fail_interrupted
         outcome = await write(interrupted, record)

@@ -22,6 +22,7 @@ class Settings:
     name: str
     dsn: str
     queueing: Queueing
+    retention: float | None
     heartbeat: float
     lease: float
     blocked: float
@@ -34,6 +35,7 @@ class Settings:
         name: str,
         dsn: str,
         queueing: Queueing,
+        retention: timedelta | None,
         heartbeat: timedelta,
         lease: timedelta,
         blocked: timedelta,
@@ -44,6 +46,7 @@ class Settings:
             name=name,
             dsn=dsn,
             queueing=queueing,
+            retention=None if retention is None else retention.total_seconds(),
             heartbeat=heartbeat.total_seconds(),
             lease=lease.total_seconds(),
             blocked=blocked.total_seconds(),
@@ -58,6 +61,7 @@ class Settings:
         rules = {
             f"name={self.name!r}: use letters, digits and _": _NAME.fullmatch(self.name),
             "queue is empty: name an Oban queue": self.queueing.queue.strip(),
+            "retention must be positive, or None": self.retention is None or self.retention > 0,
             "heartbeat must be positive": self.heartbeat > 0,
             "lease must be at least twice heartbeat, or the living look dead": (
                 self.lease >= 2 * self.heartbeat

@@ -14,13 +14,15 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh.errors import KeyConflict
+from squid_mesh.runtime.deciding import note
+from squid_mesh.runtime.facts import Facts
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.starting import same_request
 from squid_mesh.store.hosts import begin, connection_of, cursor_on
 from squid_mesh.store.records import Start
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, start_parameters
-from squid_mesh.telemetry import RunCreated, Telemetry
+from squid_mesh.telemetry import RunCreated, RunReplayed, Telemetry
 
 type Pool = AsyncConnectionPool[Any]
 
@@ -82,6 +84,15 @@ class Starter:
                     self._tell(start)
         return results
 
+    async def replay(self, start: Start, facts: Facts, conn: Any) -> Started:
+        """Start a run that replays another, and keep who asked for it, in one transaction."""
+        async with self.transaction(conn) as connection:
+            inserted = await self._insert(connection, [start], untold=conn is not None)
+            await note(connection, self._statements, start.run_id, "replayed", facts)
+        if conn is None:
+            self._tell_replayed(start)
+        return Started(start, inserted[start.run_id])
+
     @asynccontextmanager
     async def connection(self, conn: Any) -> AsyncGenerator[AsyncConnection[Any]]:
         """The host's connection, or one of the pool."""
@@ -124,4 +135,15 @@ class Starter:
     def _tell(self, start: Start) -> None:
         self._telemetry.tell(
             RunCreated(run_id=start.run_id, workflow=start.workflow, trigger=start.trigger)
+        )
+
+    def _tell_replayed(self, start: Start) -> None:
+        assert start.replayed_from is not None, "a replay has a source"
+        self._telemetry.tell(
+            RunReplayed(
+                run_id=start.run_id,
+                workflow=start.workflow,
+                trigger=start.trigger,
+                replayed_from=start.replayed_from,
+            )
         )

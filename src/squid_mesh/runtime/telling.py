@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TypedDict
 from uuid import UUID
 
+from squid_mesh.engine.gates import Decided
+from squid_mesh.engine.states import ENDED
+from squid_mesh.runtime.deciding import Moved
 from squid_mesh.runtime.failures import BodyFailure
 from squid_mesh.runtime.results import Hold, Output, Result, Sleep, Unfit
 from squid_mesh.store.records import Claimed, Ended, Outcome, Progress, Stale
@@ -12,6 +15,7 @@ from squid_mesh.telemetry import (
     Event,
     RunEnded,
     StepCompleted,
+    StepDecided,
     StepFailed,
     StepPaused,
     StepRefused,
@@ -44,6 +48,20 @@ def recorded(
         ended = RunEnded(run_id=claimed.run_id, workflow=claimed.workflow, status=outcome.status)
         return [*told, ended]
     return told
+
+
+def decided(run_id: UUID, workflow: str, moved: Moved, decision: Decided) -> list[Event]:
+    """What to tell once a decision is durable, in order."""
+    step = StepDecided(
+        run_id=run_id,
+        workflow=workflow,
+        step=moved.step,
+        attempt=moved.attempt,
+        decision=decision,
+    )
+    if moved.status not in ENDED:
+        return [step]
+    return [step, RunEnded(run_id=run_id, workflow=workflow, status=moved.status)]
 
 
 def _step_events(

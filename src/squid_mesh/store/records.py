@@ -87,6 +87,13 @@ class NotYet:
 
 
 @dataclass(frozen=True, slots=True)
+class Overdue:
+    """The step waits for a decision, and its deadline has passed."""
+
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
 class Nothing:
     """There is nothing to claim: the step was done, is being done, or its run has ended."""
 
@@ -99,7 +106,8 @@ class Progress:
     `inline`, else handed over to a job in `queue`. With `joins` the steps that wait for this one
     count it off; a driver with `inline` takes the only one of them itself. `ends` says that this
     way through the graph is at its end, `fails` that the run fails with `error`. `needs` names the
-    action of a step that is parked until a process has code that can call it.
+    action of a step that is parked until a process has code that can call it. A paused step with a
+    `delay` is decided by nobody when it has passed. `event` is what the audit keeps of it.
     """
 
     run_id: UUID
@@ -116,6 +124,7 @@ class Progress:
     ends: bool = False
     fails: bool = False
     needs: str | None = None
+    event: str | None = None
     job: int | None = None
 
     @property
@@ -153,7 +162,8 @@ class Loaded:
 class Advanced:
     """The record was written. `step` is the one that this driver has claimed with it, if any.
 
-    `job` is the one that the step itself comes back with, when it sleeps or is to be retried.
+    `job` is the one that the step itself comes back with: it sleeps, is to be retried, or has a
+    deadline.
     """
 
     step: str | None
@@ -178,4 +188,4 @@ class Ended:
 
 
 type Outcome = Advanced | Stale | Stopped | Ended
-type Claiming = Claimed | NotYet | Nothing
+type Claiming = Claimed | NotYet | Overdue | Nothing

@@ -26,6 +26,7 @@ from squid_mesh.store.records import (
     Nothing,
     NotYet,
     Outcome,
+    Overdue,
     Progress,
     Stale,
     Start,
@@ -33,11 +34,12 @@ from squid_mesh.store.records import (
 )
 from squid_mesh.store.statements import Statements
 
-RECOVERY, CONTINUATION, START = 0, 2, 5
+RECOVERY, DECISION, CONTINUATION, START = 0, 1, 2, 5
 """Priorities of jobs (Oban runs the lowest first): what is under way goes before what begins."""
 
 
-_SOON = "set local lock_timeout = '50ms'"
+SOON = "set local lock_timeout = '50ms'"
+"""Before a lock that a host may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Writer:
             if row[1]:
                 outcomes[number] = _claimed(claims[number], row)
             elif isinstance(outcomes[number], Busy):
-                outcomes[number] = Nothing() if row[9] is None else NotYet(row[9])
+                outcomes[number] = _unclaimed(row[9], row[3])
         return outcomes
 
     async def load(self, connection: AsyncConnection[Any], runs: list[UUID]) -> list[Loaded | Busy]:
@@ -190,6 +192,7 @@ class Writer:
             "ends": Bools([r.ends for r in records]),
             "fails": Bools([r.fails for r in records]),
             "needs": Texts([r.needs for r in records]),
+            "event": Texts([r.event for r in records]),
             "continuation": CONTINUATION,
             **self._jobs(),
         }
@@ -215,7 +218,7 @@ class Writer:
         psycopg's `LockNotAvailable` soon when somebody else holds the run.
         """
         async with connection.transaction():
-            await connection.execute(_SOON)
+            await connection.execute(SOON)
             await connection.execute(self.statements["lock_run"], {"run": record.run_id})
             cursor = await connection.execute(
                 self.statements["fail_run"],
@@ -225,6 +228,7 @@ class Writer:
                     "attempt": record.attempt,
                     "claim": self.boot if claim is None else claim,
                     "status": status,
+                    "leaves": StepStatus.RUNNING,
                     "error": None if record.error is None else record.error.decode(),
                     "rest": self.statements.rest,
                 },
@@ -327,6 +331,13 @@ def _is_as_written(record: Progress, row: tuple[Any, ...]) -> bool:
 
 
 _ASLEEP = frozenset({StepStatus.SCHEDULED, StepStatus.PENDING})
+
+
+def _unclaimed(due_in: float | None, definition: str) -> Claiming:
+    """Why a step can't be claimed; `due_in` is of one that waits for its time."""
+    if due_in is None:
+        return Nothing()
+    return NotYet(due_in) if due_in > 0 else Overdue(definition)
 
 
 def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:

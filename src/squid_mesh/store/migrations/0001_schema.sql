@@ -91,9 +91,10 @@ create index runs_listing on {schema}.runs (inserted_at, id);
 -- Lists by status, workflow and trigger. A run enters it when it is started and when it has ended, and
 -- in between only where it comes to rest.
 create index runs_resting on {schema}.runs (resting, workflow, trigger, inserted_at, id) where resting is not null;
+create index runs_replayed on {schema}.runs (replayed_from, inserted_at, id) where replayed_from is not null;
+create index runs_children on {schema}.runs (parent) where parent is not null;
 -- The runs that aren't in there. And what a sweep for interrupted steps reads.
 create index runs_busy on {schema}.runs (id) where running > 0;
-create index runs_replayed on {schema}.runs (replayed_from, inserted_at, id) where replayed_from is not null;
 
 -- The tags of runs that have any, once more: to find runs by. `inserted_at` is the run's.
 create table {schema}.run_tags (
@@ -143,7 +144,8 @@ create index steps_standing on {schema}.steps (standing, run_id) where standing 
 -- Parked steps: ready, but no worker had code that could call them.
 create index steps_parked on {schema}.steps (needs) where needs is not null;
 
--- Attempts that ended otherwise than completed. Never updated. A step's last attempt is its own row.
+-- Attempts that ended otherwise than completed. Never updated. A step's last attempt is its own row, unless
+-- it was interrupted and a person completed the step: such a row has no claim.
 create table {schema}.attempts (
   run_id uuid not null references {schema}.runs on delete cascade,
   step text not null,
@@ -162,7 +164,7 @@ create view {schema}.step_attempts as
   select run_id, step, attempt, case status when 'completed' then 'completed' else 'running' end,
          null, claim, started_at, case status when 'completed' then finished_at end
   from {schema}.steps
-  where status in ('running', 'completed') or status = 'paused' and error is null;
+  where status = 'running' or status = 'completed' and claim is not null or status = 'paused' and error is null;
 
 -- Manual decisions and what recovery did. Never updated.
 create table {schema}.audit_events (

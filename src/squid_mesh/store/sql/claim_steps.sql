@@ -2,7 +2,7 @@
 -- Locks: the runs, without waiting; a record whose run is held by somebody else comes back as nothing.
 -- The limit makes the planner expect one record, so that it looks runs up by their key whatever the
 -- tables' size was when the plan was made; lateral makes the records the outer side.
--- A job of a run that isn't there (any more) claims nothing.
+-- A job of a run that isn't there (any more) claims nothing; that of a paused step is its deadline's.
 with asked as materialized (
   select * from unnest(%(ord)b, %(run)b, %(step)b) as t(ord, run_id, step) limit %(n)s::int
 ),
@@ -39,9 +39,9 @@ select c.ord, c.attempt, c.queue, c.definition, c.workflow, c.trigger, c.window_
         where s.run_id = c.run_id and s.status = 'failed') as errors
 from claimed c
 union all
-select l.ord, 0, null, null, null, null, null, null, null,
+select l.ord, 0, null, l.definition, null, null, null, null, null,
        (select extract(epoch from s.due_at - l.at)::float8 from {schema}.steps s
-        where s.run_id = l.run_id and s.step = l.step and s.status = 'scheduled' and l.going),
+        where s.run_id = l.run_id and s.step = l.step and s.status in ('scheduled', 'paused') and l.going),
        null, null
 from locked l
 union all
