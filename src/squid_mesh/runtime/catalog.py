@@ -13,7 +13,10 @@ from typing import Any
 from squid_mesh.definition import document
 from squid_mesh.definition.actions import Action, inspect_action
 from squid_mesh.definition.compile import Definition
-from squid_mesh.definition.spec import Injected, StepSpec, WorkflowSpec
+from squid_mesh.definition.handed import Decision
+from squid_mesh.definition.secrets import Secrets
+from squid_mesh.definition.spec import Injected, Json, StepKind, StepSpec, WorkflowSpec
+from squid_mesh.definition.values import Codec
 from squid_mesh.definition.workflow import Workflow, definition_of
 from squid_mesh.engine.compatibility import misfits
 from squid_mesh.engine.graph import Graph
@@ -41,11 +44,32 @@ class Plan:
     steps: Mapping[str, PlannedStep]
     is_current: bool
     """Whether this process declares it: then its code fits by definition."""
+    payload: Codec | None = None
+    """How its payload is read, when this process declares it."""
+
+    @property
+    def codecs(self) -> dict[str, Codec]:
+        """How each step's output is read: as what its function returns, when that is loaded."""
+        return {name: _codec(step) for name, step in self.steps.items()}
+
+    def secrets(self, payload: Json, outputs: Mapping[str, Json]) -> Secrets:
+        """What must not be shown of a run that has stored these."""
+        payload_codec: dict[str | None, Codec] = {None: self.payload} if self.payload else {}
+        return Secrets.of(self.graph.spec, payload, outputs, payload_codec | self.codecs)
 
     def can_run(self, step: str) -> bool:
         """Whether this process has code for the step."""
         planned = self.steps[step]
         return planned.spec.action is None or planned.action is not None
+
+
+def _codec(step: PlannedStep) -> Codec:
+    if step.spec.kind is StepKind.APPROVAL:
+        return _DECISION
+    return step.action.output if step.action else _ANYTHING
+
+
+_DECISION, _ANYTHING = Codec(Decision), Codec(Any)
 
 
 class Everything:
@@ -68,7 +92,8 @@ class Catalog:
         self.definitions = _by_name([definition_of(workflow) for workflow in workflows])
         self._actions = self._known_actions(actions)
         self._plans = {
-            d.version: self._plan(d.spec, is_current=True) for d in self.definitions.values()
+            d.version: self._plan(d.spec, is_current=True, payload=Codec(d.payload))
+            for d in self.definitions.values()
         }
 
     @property
@@ -104,9 +129,11 @@ class Catalog:
                     known.setdefault(former, action)
         return known
 
-    def _plan(self, spec: WorkflowSpec, *, is_current: bool) -> Plan:
+    def _plan(
+        self, spec: WorkflowSpec, *, is_current: bool, payload: Codec | None = None
+    ) -> Plan:
         steps = {step.name: self._planned(spec, step) for step in spec.steps}
-        return Plan(Graph(spec), steps, is_current)
+        return Plan(Graph(spec), steps, is_current, payload)
 
     def _planned(self, spec: WorkflowSpec, step: StepSpec) -> PlannedStep:
         current = self.definitions.get(spec.name)
