@@ -434,7 +434,7 @@ async def test_times_bound_a_list(mesh: Mesh) -> None:
     runs = [await mesh.start_run(Quick, Numbered(value=n)) for n in range(3)]
     first, second, third = (run.inserted_at for run in runs)
 
-    async def ids(**bounds: datetime) -> list[UUID]:
+    async def ids(**bounds: Any) -> list[UUID]:
         return [run.id for run in (await mesh.list_runs(**bounds)).runs]
 
     assert await ids(since=second) == [runs[2].id, runs[1].id]

@@ -39,17 +39,18 @@ class Secrets:
         spec: WorkflowSpec,
         payload: Json,
         outputs: Mapping[str, Json],
-        codecs: Mapping[str | None, Codec],
+        codecs: Mapping[str, Codec],
+        payload_codec: Codec | None = None,
     ) -> Self:
         """The secrets in what a run has stored.
 
-        `codecs` are those of the payload (None) and of the steps' outputs, as far as loaded code
-        knows them; without one, all text is secret where the definition says that some is.
+        `codecs` read the outputs of steps and `payload_codec` the payload, as far as loaded code
+        knows how; without one, all text is secret where the definition says that some is.
         """
         texts: set[str] = set()
         fields = {field.name for field in spec.payload.fields if field.secret}
         if fields and isinstance(payload, dict):
-            texts.update(_told(cast("dict[str, Json]", payload), codecs.get(None), fields))
+            texts.update(_told(cast("dict[str, Json]", payload), payload_codec, fields))
         for step in spec.steps:
             if step.action is not None and step.action.secret and step.name in outputs:
                 texts.update(_told(outputs[step.name], codecs.get(step.name)))
@@ -68,7 +69,7 @@ class Secrets:
             case str():
                 return self.hide(value)
             case list():
-                return [self._hidden(item) for item in cast("list[Json]", value)]
+                return [self._hidden(item) for item in cast("list[object]", value)]
             case dict():
                 items = cast("dict[str, Json]", value).items()
                 return {self.hide(key): self._hidden(item) for key, item in items}
@@ -110,7 +111,7 @@ def _masked(value: Json, shown: Json) -> Iterator[str]:
             for name in pairs[0].keys() & pairs[1].keys():
                 yield from _masked(pairs[0][name], pairs[1][name])
         case list(), list():
-            for item, other in zip(cast("list[Json]", value), cast("list[Json]", shown)):  # noqa: B905  # a set has no order, and may shrink
+            for item, other in zip(cast("list[object]", value), cast("list[object]", shown)):  # noqa: B905  # a set has no order, and may shrink
                 yield from _masked(item, other)
         case str(), str() if shown == MASK != value:
             yield value
@@ -123,7 +124,7 @@ def _texts(value: Json) -> Iterator[str]:
         case str():
             yield value
         case list():
-            for item in cast("list[Json]", value):
+            for item in cast("list[object]", value):
                 yield from _texts(item)
         case dict():
             for item in cast("dict[str, Json]", value).values():
@@ -157,9 +158,9 @@ def revealed(value: Any) -> Any:
         case SecretStr() | SecretBytes():
             return value.get_secret_value()
         case Mapping():
-            items = cast("Mapping[Any, Any]", value).items()
+            items = cast("Mapping[object, object]", value).items()
             return {key: revealed(item) for key, item in items}
         case list() | tuple():
-            return [revealed(item) for item in cast("list[Any]", value)]
+            return [revealed(item) for item in cast("list[object]", value)]
         case _:
             return value

@@ -10,12 +10,12 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 
-from squid_mesh.definition.spec import WorkflowSpec
-from squid_mesh.definition.values import Codec
 from squid_mesh.errors import RunNotFound
 from squid_mesh.inspection import reading
+from squid_mesh.inspection.code import Code
+from squid_mesh.inspection.history import History
 from squid_mesh.inspection.listing import Filters, Place, Tag
-from squid_mesh.inspection.models import RunDetails, RunPage, Schedule
+from squid_mesh.inspection.models import RunPage, Schedule
 from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 
@@ -33,22 +33,20 @@ class Reader:
             raise RunNotFound(run_id)
         return rows[0]
 
-    async def details(
+    async def history(
         self,
         connection: AsyncConnection[Any],
         row: Mapping[str, Any],
-        spec: WorkflowSpec,
-        codecs: Mapping[str, Codec],
-    ) -> RunDetails:
-        """A run with its history."""
+        code: Code,
+    ) -> History:
+        """What a run has stored beside its row."""
         run = {"run": row["id"]}
-        return reading.details(
+        return History(
+            code,
             row,
-            spec,
-            await self._rows(connection, "get_steps", run),
-            await self._rows(connection, "get_attempts", run),
-            await self._rows(connection, "get_audit_events", run),
-            codecs,
+            steps=await self._rows(connection, "get_steps", run),
+            attempts=await self._rows(connection, "get_attempts", run),
+            events=await self._rows(connection, "get_audit_events", run),
         )
 
     async def page(self, connection: AsyncConnection[Any], filters: Filters) -> RunPage:

@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, overload
 from uuid import UUID
 
-from squid_mesh.definition.handed import Decision
 from squid_mesh.definition.nodes import Node
-from squid_mesh.definition.spec import StepKind
-from squid_mesh.definition.values import Codec
 from squid_mesh.definition.workflow import Workflow
 from squid_mesh.engine.states import ENDED, RunStatus
 from squid_mesh.errors import WaitTimeout
+from squid_mesh.inspection.code import Code
+from squid_mesh.inspection.history import History
 from squid_mesh.inspection.listing import Filters
 from squid_mesh.inspection.models import Run, RunDetails, RunPage
 from squid_mesh.mesh.core import Core, name_of, parsed
@@ -39,12 +38,10 @@ class Looks(Core):
     ) -> Run | RunDetails:
         """A run; with `include_history` a `RunDetails`. Raises `InvalidRunId` or `RunNotFound`."""
         wanted = parsed(run_id)
+        if include_history:
+            return (await self._history(wanted)).details()
         async with self._pool.connection() as connection:
-            if not include_history:
-                return await self._read(connection, wanted)
-            row = await self._reader.row(connection, wanted)
-            plan = await self._catalog.plan(row["definition"])
-            return await self._reader.details(connection, row, plan.graph.spec, _codecs(plan))
+            return await self._read(connection, wanted)
 
     async def wait_for_run(
         self,
@@ -105,14 +102,19 @@ class Looks(Core):
         async with self._pool.connection() as connection, snapshot(connection):
             return await self._reader.page(connection, filters)
 
+    async def _history(self, run_id: UUID) -> History:
+        """Everything that is stored of a run, at one moment. Raises `RunNotFound`."""
+        async with self._pool.connection() as connection, snapshot(connection):
+            row = await self._reader.row(connection, run_id)
+            plan = await self._catalog.plan(row["definition"])
+            return await self._reader.history(connection, row, _code(plan))
 
-def _codecs(plan: Plan) -> dict[str, Codec]:
-    """How each step's output is read: as what its function returns, when it is loaded."""
-    return {
-        name: Codec(Decision)
-        if step.spec.kind is StepKind.APPROVAL
-        else step.action.output
-        if step.action
-        else Codec(Any)
-        for name, step in plan.steps.items()
-    }
+
+def _code(plan: Plan) -> Code:
+    return Code(
+        plan.graph,
+        operations={name: step.operations for name, step in plan.steps.items()},
+        misfits={name: step.misfits for name, step in plan.steps.items()},
+        codecs=plan.codecs,
+        payload=plan.payload,
+    )

@@ -54,8 +54,7 @@ class Plan:
 
     def secrets(self, payload: Json, outputs: Mapping[str, Json]) -> Secrets:
         """What must not be shown of a run that has stored these."""
-        payload_codec: dict[str | None, Codec] = {None: self.payload} if self.payload else {}
-        return Secrets.of(self.graph.spec, payload, outputs, payload_codec | self.codecs)
+        return Secrets.of(self.graph.spec, payload, outputs, self.codecs, self.payload)
 
     def can_run(self, step: str) -> bool:
         """Whether this process has code for the step."""
@@ -129,9 +128,7 @@ class Catalog:
                     known.setdefault(former, action)
         return known
 
-    def _plan(
-        self, spec: WorkflowSpec, *, is_current: bool, payload: Codec | None = None
-    ) -> Plan:
+    def _plan(self, spec: WorkflowSpec, *, is_current: bool, payload: Codec | None = None) -> Plan:
         steps = {step.name: self._planned(spec, step) for step in spec.steps}
         return Plan(Graph(spec), steps, is_current, payload)
 

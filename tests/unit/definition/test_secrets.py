@@ -68,14 +68,13 @@ FIELDS = ("token", "credentials")
 
 
 def test_loaded_code_tells_which_text_is_secret() -> None:
-    found = Secrets.of(spec(*FIELDS), PAYLOAD, {}, {None: Codec(Account)})
+    found = Secrets.of(spec(*FIELDS), PAYLOAD, {}, {}, Codec(Account))
     assert found.texts == {"sesame", "opensesame", "first", "second", "third"}
 
 
 @pytest.mark.parametrize("codec", [None, Codec(Any), Codec(Credentials)], ids=repr)
 def test_without_code_that_reads_it_all_text_of_a_secret_field_is(codec: Codec | None) -> None:
-    codecs: dict[str | None, Codec] = {} if codec is None else {None: codec}
-    found = Secrets.of(spec(*FIELDS), PAYLOAD, {}, codecs)
+    found = Secrets.of(spec(*FIELDS), PAYLOAD, {}, {}, codec)
     assert found.texts == {"sesame", "lovelace", "opensesame", "first", "second", "third"}
 
 
