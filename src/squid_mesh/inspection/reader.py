@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, LiteralString
 from uuid import UUID
@@ -16,6 +16,8 @@ from squid_mesh.inspection.code import Code
 from squid_mesh.inspection.history import History
 from squid_mesh.inspection.listing import Filters, Place, Tag
 from squid_mesh.inspection.models import RunPage, Schedule
+from squid_mesh.inspection.situation import Limits, Situation
+from squid_mesh.inspection.survey import Survey
 from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 
@@ -81,6 +83,20 @@ class Reader:
         async with cursor_on(connection, class_row(Tag)) as cursor:
             await cursor.execute(self._statements["find_rarest_tag"], {"tags": filters.tags_json})
             return await cursor.fetchone()
+
+    async def situation(
+        self,
+        connection: AsyncConnection[Any],
+        run_id: UUID,
+        code_of: Callable[[str], Awaitable[Code]],
+        limits: Limits,
+    ) -> Situation:
+        """Everything that decides where a run is. Raises `RunNotFound`."""
+
+        def rows(name: str, asked: Mapping[str, Any]) -> Awaitable[list[dict[str, Any]]]:
+            return self._rows(connection, name, asked)
+
+        return await Survey(rows, code_of, limits).of(run_id)
 
     async def schedules(
         self, connection: AsyncConnection[Any], workflow: str | None = None

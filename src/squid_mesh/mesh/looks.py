@@ -12,11 +12,15 @@ from squid_mesh.definition.workflow import Workflow
 from squid_mesh.engine.states import ENDED, RunStatus
 from squid_mesh.errors import WaitTimeout
 from squid_mesh.inspection.code import Code
+from squid_mesh.inspection.explaining import explain
+from squid_mesh.inspection.explanation import Explanation
 from squid_mesh.inspection.history import History
 from squid_mesh.inspection.listing import Filters
 from squid_mesh.inspection.models import Run, RunDetails, RunPage
+from squid_mesh.inspection.situation import Limits
 from squid_mesh.mesh.core import Core, name_of, parsed
 from squid_mesh.runtime.catalog import Plan
+from squid_mesh.runtime.recovery import OVERDUE_SECONDS
 from squid_mesh.store.connections import snapshot
 
 
@@ -102,12 +106,39 @@ class Looks(Core):
         async with self._pool.connection() as connection, snapshot(connection):
             return await self._reader.page(connection, filters)
 
+    async def explain_run(self, run_id: UUID | str) -> Explanation:
+        """Why a run is where it is, since when, what moves it next, and what can be done.
+
+        Joins the run with its steps, their timers and jobs, who serves their queues, the leases of
+        processes and the code that they have, all of one moment. Needs no process that lives but
+        this one. Raises `InvalidRunId` or `RunNotFound`.
+        """
+        wanted = parsed(run_id)
+        async with self._pool.connection() as connection, snapshot(connection):
+            return explain(
+                await self._reader.situation(connection, wanted, self._code_of, self._limits)
+            )
+
+    @property
+    def _limits(self) -> Limits:
+        settings = self._settings
+        return Limits(
+            mesh=settings.name,
+            queue=settings.queueing.queue,
+            lease=timedelta(seconds=settings.lease),
+            blocked=timedelta(seconds=settings.blocked),
+            overdue=timedelta(seconds=OVERDUE_SECONDS),
+        )
+
+    async def _code_of(self, definition: str) -> Code:
+        return _code(await self._catalog.plan(definition))
+
     async def _history(self, run_id: UUID) -> History:
         """Everything that is stored of a run, at one moment. Raises `RunNotFound`."""
         async with self._pool.connection() as connection, snapshot(connection):
             row = await self._reader.row(connection, run_id)
-            plan = await self._catalog.plan(row["definition"])
-            return await self._reader.history(connection, row, _code(plan))
+            code = await self._code_of(row["definition"])
+            return await self._reader.history(connection, row, code)
 
 
 def _code(plan: Plan) -> Code:
