@@ -20,7 +20,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh import Mesh
 from squid_mesh.engine.states import RunStatus, StepStatus
-from squid_mesh.runtime.drive import Job, PutBack
+from squid_mesh.runtime.drive import Job
+from squid_mesh.runtime.intake import PutBack
 from squid_mesh.runtime.process import Process
 from tests.stateful import tables
 from tests.stateful.conductor import Body, Conductor, Delivery, How, Outcome

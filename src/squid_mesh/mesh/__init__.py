@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh.definition.workflow import Workflow
 from squid_mesh.dispatch import oban as dispatch
+from squid_mesh.dispatch.fetching import Fetching
 from squid_mesh.dispatch.oban import Oban
 from squid_mesh.errors import InvalidConfig
 from squid_mesh.inspection.reader import Reader
@@ -174,6 +175,10 @@ class Mesh(Starts, Decisions, Looks, Schedules):
                 await self._oban.start()
                 opening.push_async_callback(self._oban.stop)
             opening.push_async_callback(process.drain)
+            fetching = Fetching(self._oban, self._catalog.queues(self._settings.queueing.queue))
+            await fetching.begin()
+            opening.push_async_callback(fetching.end)
+            opening.callback(process.close)
             self._open = opening.pop_all()
             self._running = process
 

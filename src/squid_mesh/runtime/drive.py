@@ -19,7 +19,7 @@ from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.catalog import Catalog, Plan
 from squid_mesh.runtime.driving import Driving, Holding
 from squid_mesh.runtime.failures import refusal
-from squid_mesh.runtime.intake import Intake
+from squid_mesh.runtime.intake import Intake, PutBack
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on
@@ -64,13 +64,6 @@ class Job:
     untold: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PutBack:
-    """The job is to come again, in so many seconds."""
-
-    seconds: float
-
-
 @dataclass(slots=True)
 class Slice:
     """What one job has done so far."""
@@ -108,12 +101,12 @@ class Driver:
         self._telemetry = telemetry
         self._alarm = alarm
         self.driving = Driving()
-        self.intake = Intake()
+        self.intake = Intake(ledger.give_back)
 
     async def drive(self, job: Job) -> PutBack | None:
         """Do one job. Returns `PutBack` when it came too early, or when an outcome got lost."""
         if self.intake.is_closed:
-            return PutBack(1.0)
+            return await self.intake.turn_away(job.id)
         with self.intake.job():
             try:
                 return await self._drive(job)
@@ -122,10 +115,6 @@ class Driver:
             except Exception:
                 logger.exception("driving run %s from step %s failed", job.run_id, job.step)
                 raise
-
-    async def drain(self, grace: float) -> bool:
-        """Begin nothing more; whether everything under way has ended within `grace` seconds."""
-        return await self.intake.drain(grace)
 
     async def _drive(self, job: Job) -> PutBack | None:
         with self.driving.of(job.run_id, job.step) as holding:

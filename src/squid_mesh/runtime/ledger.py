@@ -127,6 +127,10 @@ class Ledger:
         """Make jobs available whose time has come. Raises `Lost`."""
         await self._side.run(lambda conn: self._writer.stage(conn, jobs))
 
+    async def give_back(self, job: int) -> None:
+        """Make a job that was fetched available to others. Raises `Lost`."""
+        await self._side.run(lambda conn: self._writer.give_back(conn, job))
+
     async def is_declared(self, definition: str) -> bool:
         """Whether a living process declares this definition."""
         parameters = {"definition": definition, "silence": self._silence}

@@ -103,9 +103,13 @@ class Process:
         self._recovery.start()
         self.waiters.start()
 
+    def close(self) -> None:
+        """Begin nothing more: jobs that still come are others'."""
+        self.driver.intake.close()
+
     async def drain(self) -> None:
-        """Begin nothing more, and let what is under way come to its next boundary."""
-        await self.driver.drain(self._settings.grace)
+        """Let what is under way come to its next boundary."""
+        await self.driver.intake.drain(self._settings.grace)
 
     async def stop(self) -> None:
         """End; what is still claimed is another process's to recover, at once."""

@@ -25,8 +25,8 @@ from squid_mesh.engine.states import RunStatus
 from squid_mesh.engine.windows import Due, due_windows, next_window
 from squid_mesh.errors import InvalidTrigger
 from squid_mesh.runtime.catalog import Catalog
-from squid_mesh.runtime.drive import HANDING_ON, PutBack
-from squid_mesh.runtime.intake import Intake
+from squid_mesh.runtime.drive import HANDING_ON
+from squid_mesh.runtime.intake import Intake, PutBack
 from squid_mesh.runtime.ledger import SideConnection
 from squid_mesh.runtime.payloads import MAKING_SECONDS, Payloads
 from squid_mesh.store.committer import Lost
@@ -180,7 +180,7 @@ class Scheduler:
     async def fire(self, tick: Tick) -> PutBack | None:
         """Do what one job asks for. Returns `PutBack` when it is to come again."""
         if self._intake.is_closed:
-            return PutBack(1.0)
+            return await self._intake.turn_away(tick.job)
         with self._intake.job():
             try:
                 return await self._fire(tick)

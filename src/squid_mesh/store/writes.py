@@ -258,6 +258,12 @@ class Writer:
             self.statements["stage_jobs"], {"jobs": jobs, "channel": self.statements.channel}
         )
 
+    async def give_back(self, connection: AsyncConnection[Any], job: int) -> None:
+        """Make a job that was fetched available to others."""
+        await connection.execute(
+            self.statements["return_job"], {"job": job, "channel": self.statements.channel}
+        )
+
     async def requeue_overdue(
         self, connection: AsyncConnection[Any], *, overdue: float, silence: float
     ) -> int:
