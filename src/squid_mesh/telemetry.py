@@ -31,7 +31,11 @@ class RunCreated(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(RunEvent):
-    """A run came to `completed`, `failed` or `cancelled`."""
+    """A run came to `completed`, `failed` or `cancelled`.
+
+    One that was cancelled on a host's connection, with nothing under way, is told by nobody: its
+    end is the host's commit.
+    """
 
     status: str
 
@@ -93,7 +97,10 @@ class StepSlept(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepInterrupted(StepEvent):
-    """A body died with its process; `policy` says what becomes of the step."""
+    """A body died with its process; `policy` says what becomes of the step.
+
+    `retry`, `pause` or `fail`; or `cancel`, when its run goes no further.
+    """
 
     policy: str
 

@@ -62,7 +62,7 @@ class Boot:
             found = random.sample(died, len(died))
             ready = await writer.retry_interrupted(connection, found)
             await writer.requeue_overdue(connection, overdue=-1.0, silence=0.0)
-            again = await self.hand.claim(*(Claim(run, step) for run, step, _ in ready))
+            again = await self.hand.claim(*(Claim(r.run_id, r.step) for r in ready))
             made = [claimed for claimed in again if isinstance(claimed, Claimed)]
             await asyncio.gather(*map(self.completes, made))
 

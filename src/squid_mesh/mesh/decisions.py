@@ -9,7 +9,7 @@ from uuid import UUID
 from squid_mesh.inspection.models import Run
 from squid_mesh.mesh.core import Core, parsed
 from squid_mesh.runtime.cancelling import cancel
-from squid_mesh.telemetry import RunCancelRequested
+from squid_mesh.runtime.telling import cancelled
 
 
 class Decisions(Core):
@@ -31,13 +31,12 @@ class Decisions(Core):
         """
         wanted = parsed(run_id)
         async with self._starter.transaction(conn) as connection:
-            status = await cancel(
+            cancellation = await cancel(
                 connection, self._statements, wanted, actor=actor, comment=comment
             )
             run = await self._read(connection, wanted)
         if conn is None:
-            self._process.waiters.tell(wanted, status)
-            self._telemetry.tell(
-                RunCancelRequested(run_id=wanted, workflow=run.workflow, status=status)
-            )
+            self._process.waiters.tell(wanted, cancellation.status)
+            for event in cancelled(wanted, run.workflow, cancellation):
+                self._telemetry.tell(event)
         return run

@@ -152,7 +152,7 @@ class Driver:
             return await self._record(claimed, outlook, result, slice_, began)
 
     def _tell_created(self, claimed: Claimed, job: Job) -> None:
-        if job.untold and claimed.attempt == 1:
+        if job.untold and claimed.begins:
             self._telemetry.tell(
                 RunCreated(run_id=job.run_id, workflow=claimed.workflow, trigger=claimed.trigger)
             )

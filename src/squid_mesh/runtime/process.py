@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import socket
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 
 from squid_mesh.runtime.alarm import Alarm
@@ -23,11 +26,14 @@ from squid_mesh.runtime.settings import Settings
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.runtime.threads import Threads
 from squid_mesh.runtime.waiting import Waiters
+from squid_mesh.store.committer import Lost
 from squid_mesh.store.connections import connect, connect_committer, connect_starter
 from squid_mesh.store.schedules import Timetable
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Writer
 from squid_mesh.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
 
 
 class Process:
@@ -118,9 +124,17 @@ class Process:
         await self._alarm.stop()
         await self.ledger.stop()
         await self._heartbeat.stop()
-        await self._side.run(self._end_boot)
+        await self._let_go()
         await self._side.close()
         self._threads.close()
+
+    async def _let_go(self) -> None:
+        """Say that this boot has ended; without a database its lease says so, later."""
+        try:
+            async with asyncio.timeout(self._settings.lease):
+                await self._side.run(self._end_boot)
+        except (Lost, psycopg.Error, TimeoutError) as error:
+            logger.warning("what this process held is free when its lease is over: %r", error)
 
     @property
     def _facts(self) -> dict[str, Any]:

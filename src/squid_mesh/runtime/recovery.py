@@ -19,7 +19,7 @@ from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.progress import Attempt, Outlook, progress
 from squid_mesh.store.committer import Busy
 from squid_mesh.store.records import Ended, Interrupted, Stale
-from squid_mesh.telemetry import StepInterrupted, Telemetry
+from squid_mesh.telemetry import RunEnded, StepInterrupted, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -91,23 +91,37 @@ class Recovery:
         """Try interrupted steps again; those whose run is held now are found by the next sweep."""
         if not interrupted:
             return
-        ready = await self._ledger.retry_interrupted(interrupted)
-        logger.warning("%d interrupted steps are tried again", len(ready))
-        for one in interrupted:
-            if (one.run_id, one.step, one.attempt) in ready:
-                await self._tell(one, "retry")
+        released = await self._ledger.retry_interrupted(interrupted)
+        if count := sum(one.goes_on for one in released):
+            logger.warning("%d interrupted steps are tried again", count)
+        found = {(one.run_id, one.step, one.attempt): one for one in interrupted}
+        for one in released:
+            policy = "retry" if one.goes_on else "cancel"
+            await self._tell(found[one.run_id, one.step, one.attempt], policy)
+        ended = {one.run_id: one.outcome for one in released}
+        definitions = {one.run_id: one.definition for one in interrupted}
+        for run_id, outcome in ended.items():
+            if outcome is not None:
+                await self._tell_ended(run_id, definitions[run_id], outcome)
 
     async def _tell(self, interrupted: Interrupted, policy: str) -> None:
-        plan = await self._catalog.plan(interrupted.definition)
         self._telemetry.tell(
             StepInterrupted(
                 run_id=interrupted.run_id,
-                workflow=plan.graph.spec.name,
+                workflow=await self._workflow(interrupted.definition),
                 step=interrupted.step,
                 attempt=interrupted.attempt,
                 policy=policy,
             )
         )
+
+    async def _tell_ended(self, run_id: UUID, definition: str, status: RunStatus) -> None:
+        self._ended(run_id, status)
+        workflow = await self._workflow(definition)
+        self._telemetry.tell(RunEnded(run_id=run_id, workflow=workflow, status=status))
+
+    async def _workflow(self, definition: str) -> str:
+        return (await self._catalog.plan(definition)).graph.spec.name
 
     async def _is_readable(self, definition: str) -> bool:
         """Whether this code can read a definition; newer code's may be beyond it."""
@@ -145,4 +159,4 @@ class Recovery:
             return
         await self._tell(interrupted, policy)
         if isinstance(outcome, Ended):
-            self._ended(interrupted.run_id, outcome.status)
+            await self._tell_ended(interrupted.run_id, interrupted.definition, outcome.status)

@@ -27,6 +27,7 @@ from squid_mesh.store.records import (
     NotYet,
     Outcome,
     Progress,
+    Released,
     Stale,
     Start,
     Stopped,
@@ -236,8 +237,8 @@ class Writer:
 
     async def retry_interrupted(
         self, connection: AsyncConnection[Any], found: Sequence[Interrupted]
-    ) -> set[tuple[UUID, str, int]]:
-        """Make interrupted steps ready again; which were, as (run, step, attempt)."""
+    ) -> list[Released]:
+        """Make interrupted steps ready again, those whose run goes on and isn't held."""
         cursor = await connection.execute(
             self.statements["retry_interrupted"],
             {
@@ -247,10 +248,16 @@ class Writer:
                 "claim": Bigints([i.claim for i in found]),
                 "n": len(found),
                 "recovery": RECOVERY,
+                "rest": self.statements.rest,
                 **self._jobs(),
             },
         )
-        return {(run_id, step, attempt) for run_id, step, attempt in await cursor.fetchall()}
+        return [
+            Released(
+                run_id, step, attempt, goes_on, None if outcome is None else RunStatus(outcome)
+            )
+            for run_id, step, attempt, goes_on, outcome in await cursor.fetchall()
+        ]
 
     async def stage(self, connection: AsyncConnection[Any], jobs: list[int]) -> None:
         """Make jobs available whose time has come."""
@@ -336,7 +343,8 @@ _ASLEEP = frozenset({StepStatus.SCHEDULED, StepStatus.PENDING})
 
 
 def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
-    _, attempt, queue, definition, workflow, trigger, window_at, payload, resume, _, out, err = row
+    attempt, queue, definition, workflow, trigger, window_at, payload, resume = row[1:9]
+    out, err, begins = row[10:]
     return Claimed(
         run_id=claim.run_id,
         step=claim.step,
@@ -350,6 +358,7 @@ def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
         outputs=out or {},
         errors=err or {},
         slept=resume is not None and "until" in resume,
+        begins=begins,
     )
 
 
