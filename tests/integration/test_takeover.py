@@ -231,7 +231,7 @@ async def test_whoever_waits_is_notified_of_a_run_that_recovery_ends(
     monkeypatch.setattr(waiting, "READ_SECONDS", 3600.0)
     hour = timedelta(hours=1)
     async with on_host(
-        dsn, [], queues={}, name="watcher", heartbeat=hour, lease=2 * hour
+        dsn, [], queues={}, name="watcher", heartbeat=hour, lease=2 * hour, blocked=4 * hour
     ) as watcher:
         async with heir_of(dsn, desk) as leaving:
             run = (await leaving.start_run(Again)).id

@@ -464,7 +464,7 @@ async def test_an_interrupted_step_of_a_cancelled_run(dsn: str, probe: Probe, he
 
 async def test_a_late_result_is_told_as_refused(dsn: str, probe: Probe, heard: Heard) -> None:
     late = Heard()
-    patient: dict[str, Any] = {"heartbeat": HOUR, "lease": 2 * HOUR}
+    patient: dict[str, Any] = {"heartbeat": HOUR, "lease": 2 * HOUR, "blocked": 4 * HOUR}
     async with observed(dsn, probe, late, name="late", **patient) as mesh:
         run = await mesh.start_run(Slow)
         await probe.begun.wait()

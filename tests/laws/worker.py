@@ -13,14 +13,13 @@ from typing import Any
 from uuid import UUID
 
 from squid_mesh import Mesh, SquidMeshError
-from squid_mesh.runtime import drive, recovery
 from tests.laws.journal import Journal
 from tests.meshes import QUEUE, on_host
 
 HEARTBEAT = timedelta(seconds=0.2)
 LEASE = timedelta(seconds=1)
-OVERDUE = 0.5
-"""Seconds: how long a step of a law's test may be due before its job is looked for."""
+OVERDUE = timedelta(seconds=0.5)
+"""How long a step of a law's test may be due before its job is looked for."""
 
 
 def say(*words: object) -> None:
@@ -40,8 +39,6 @@ async def answer(mesh: Mesh, request: list[str]) -> str:
 
 
 async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
-    recovery.OVERDUE_SECONDS = OVERDUE
-    drive.HANDING_ON = options.get("handing_on", drive.HANDING_ON)
     async with (
         Journal(journal_dsn) as journal,
         on_host(
@@ -51,6 +48,8 @@ async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
             actions=[getattr(module, name) for name in options.get("actions", [])],
             heartbeat=timedelta(seconds=options.get("heartbeat", HEARTBEAT.total_seconds())),
             lease=timedelta(seconds=options.get("lease", LEASE.total_seconds())),
+            overdue=OVERDUE,
+            handover=timedelta(seconds=options.get("handover", 5)),
             resources=[journal],
         ) as mesh,
     ):

@@ -25,7 +25,7 @@ from squid_mesh.runtime.intake import PutBack
 from squid_mesh.runtime.process import Process
 from tests.stateful import tables
 from tests.stateful.conductor import Body, Conductor, Delivery, How, Outcome
-from tests.stateful.model import Model
+from tests.stateful.model import MOST_INTERRUPTIONS, Model
 from tests.stateful.workflows import Number, Shape
 
 TICK = timedelta(seconds=100)
@@ -117,7 +117,8 @@ class Stage:
             grace=timedelta(0),
             heartbeat=timedelta(hours=1),
             lease=timedelta(hours=2),
-            blocked=timedelta(hours=2),
+            blocked=timedelta(hours=4),
+            max_interruptions=MOST_INTERRUPTIONS,
         )
 
     # what there is

@@ -48,6 +48,9 @@ class Options(TypedDict, total=False):
     lease: timedelta
     blocked: timedelta
     grace: timedelta
+    overdue: timedelta
+    handover: timedelta
+    max_interruptions: int
 
 
 class Mesh(Starts, Decisions, Looks, Schedules):
@@ -66,6 +69,12 @@ class Mesh(Starts, Decisions, Looks, Schedules):
     * `heartbeat`, `lease`: how often this process says that it lives, and after how long a silence
       others take over its steps; `blocked`: after how long its event loop not answering.
     * `grace`: how long `async with` waits for steps under way when it ends.
+    * `overdue`: after how long a step or a cron window that is due gets a new job, when the one it
+      had is gone.
+    * `handover`: how soon, at the latest, a step that this process has no code for is offered
+      again to one that has.
+    * `max_interruptions`: how often a step's process may die in the middle of it, before the step
+      fails: it is likely what kills them.
 
     Raises `InvalidConfig` with every setting that is wrong.
     """
@@ -87,6 +96,9 @@ class Mesh(Starts, Decisions, Looks, Schedules):
         lease: timedelta = timedelta(seconds=10),
         blocked: timedelta = timedelta(seconds=60),
         grace: timedelta = timedelta(seconds=15),
+        overdue: timedelta = timedelta(seconds=5),
+        handover: timedelta = timedelta(seconds=5),
+        max_interruptions: int = 10,
     ) -> None:
         self._pool = pool
         self._oban = oban
@@ -111,6 +123,9 @@ class Mesh(Starts, Decisions, Looks, Schedules):
                 lease=lease,
                 blocked=blocked,
                 grace=grace,
+                overdue=overdue,
+                handover=handover,
+                max_interruptions=max_interruptions,
             )
         config.tell()
         dispatch.register(self._settings.name)

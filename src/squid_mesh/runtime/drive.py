@@ -7,7 +7,6 @@ it leaves is durable by then. Nothing in this process's memory is needed to go o
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on
 from squid_mesh.runtime.results import Result, Sleep, Unfit
+from squid_mesh.runtime.settings import Settings
 from squid_mesh.runtime.telling import recorded, started
 from squid_mesh.store.committer import Lost, Refused
 from squid_mesh.store.records import (
@@ -42,10 +42,6 @@ from squid_mesh.telemetry import RunCreated, Telemetry
 SLICE_STEPS = 100
 SLICE_SECONDS = 30.0
 """One job goes on inline for so long, then hands over: no run keeps a place in a queue for good."""
-
-
-HANDING_ON = (1.0, 5.0)
-"""Seconds until a step that other code must run comes back to the queue: no storm, no long wait."""
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +84,7 @@ class Driver:
         performer: Performer,
         ledger: Ledger,
         *,
-        queue: str,
+        settings: Settings,
         ended: Callable[[UUID, RunStatus], None],
         telemetry: Telemetry,
         alarm: Alarm,
@@ -96,7 +92,7 @@ class Driver:
         self._catalog = catalog
         self._performer = performer
         self._ledger = ledger
-        self._queue = queue
+        self._settings = settings
         self._ended = ended
         self._telemetry = telemetry
         self._alarm = alarm
@@ -160,7 +156,7 @@ class Driver:
     async def _put_by(self, claimed: Claimed, unfit: Unfit) -> Result:
         """Leave a step to a process that declares its definition, or park it when none lives."""
         if await self._ledger.is_declared(claimed.definition):
-            return Sleep(random.uniform(*HANDING_ON))  # noqa: S311 (spreads load, guards nothing)
+            return Sleep(self._settings.until_handed_over())
         logger.warning(
             "step %s of run %s is parked until there is code that can call it: %s",
             claimed.step,
@@ -171,7 +167,7 @@ class Driver:
 
     def _goes_on(self, plan: Plan, step: str, slice_: Slice) -> bool:
         """Whether a step can run in this job: same queue, and this driver isn't done."""
-        queue = plan.steps[step].operations.queue or self._queue
+        queue = plan.steps[step].operations.queue or self._settings.queueing.queue
         here = queue == slice_.job.queue and plan.can_run(step)
         return here and not self.intake.is_closed and not slice_.is_used_up
 

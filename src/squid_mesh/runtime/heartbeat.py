@@ -11,6 +11,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from squid_mesh.store.connections import lively
 from squid_mesh.store.statements import Statements
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Heartbeat:
         while not self._stopped.is_set():
             try:
                 with psycopg.connect(
-                    self._dsn, autocommit=True, application_name="squid_mesh heartbeat"
+                    lively(self._dsn), autocommit=True, application_name="squid_mesh heartbeat"
                 ) as connection:
                     self._beat_on(connection)
             except psycopg.Error as error:

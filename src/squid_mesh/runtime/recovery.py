@@ -17,17 +17,12 @@ from squid_mesh.runtime.driving import Driving
 from squid_mesh.runtime.failures import refusal
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.progress import Attempt, Outlook, progress
+from squid_mesh.runtime.settings import Settings
 from squid_mesh.store.committer import Busy
 from squid_mesh.store.records import Ended, Interrupted, Stale
 from squid_mesh.telemetry import RunEnded, StepInterrupted, Telemetry
 
 logger = logging.getLogger(__name__)
-
-MOST_INTERRUPTIONS = 10
-"""A step that was interrupted so often is likely what kills its workers: it is given up."""
-
-OVERDUE_SECONDS = 5.0
-"""How long a step may be due before its job is looked for."""
 
 
 class Recovery:
@@ -39,7 +34,7 @@ class Recovery:
         ledger: Ledger,
         driving: Driving,
         *,
-        blocked: float,
+        settings: Settings,
         requeue_schedules: Callable[[], Awaitable[None]],
         ended: Callable[[UUID, RunStatus], None],
         telemetry: Telemetry,
@@ -47,7 +42,7 @@ class Recovery:
         self._catalog = catalog
         self._ledger = ledger
         self._driving = driving
-        self._blocked = blocked
+        self._settings = settings
         self._requeue_schedules = requeue_schedules
         self._ended = ended
         self._telemetry = telemetry
@@ -61,7 +56,9 @@ class Recovery:
 
     async def take_over(self) -> None:
         """Try interrupted steps again, or end them as their policy says."""
-        found = await self._ledger.find_interrupted(self._driving.steps, blocked=self._blocked)
+        found = await self._ledger.find_interrupted(
+            self._driving.steps, blocked=self._settings.blocked
+        )
         lost = [i for i in found if self._is_lost(i)]
         policies = {i: await self._policy(i) for i in lost if await self._is_readable(i.definition)}
         await self._retry([i for i, policy in policies.items() if policy == "retry"])
@@ -76,7 +73,7 @@ class Recovery:
 
     async def requeue(self) -> None:
         """Give steps that are due and have no job a new one."""
-        if count := await self._ledger.requeue_overdue(OVERDUE_SECONDS):
+        if count := await self._ledger.requeue_overdue(self._settings.overdue):
             logger.warning("%d steps were due without a job and have a new one", count)
 
     async def release(self) -> None:
@@ -135,7 +132,7 @@ class Recovery:
     async def _policy(self, interrupted: Interrupted) -> str:
         plan = await self._catalog.plan(interrupted.definition)
         policy = plan.steps[interrupted.step].operations.on_interrupt
-        too_often = interrupted.before + 1 >= MOST_INTERRUPTIONS
+        too_often = interrupted.before + 1 >= self._settings.max_interruptions
         return "fail" if policy == "retry" and too_often else policy
 
     async def _end(self, interrupted: Interrupted, policy: str) -> None:
