@@ -90,7 +90,7 @@ class StepPaused(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSlept(StepEvent):
-    """A wait sleeps for `delay` seconds."""
+    """A wait sleeps for `delay` seconds, or a step that can't run here now is put off."""
 
     delay: float
 

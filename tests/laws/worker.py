@@ -7,12 +7,16 @@ standard input is a request; each has one line of an answer.
 import asyncio
 import importlib
 import json
+import os
+import signal
 import sys
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from squid_mesh import Mesh, SquidMeshError
+from squid_mesh.runtime.drive import Driver, Slice
+from squid_mesh.store.records import Claimed
 from tests.laws.journal import Journal
 from tests.meshes import QUEUE, on_host
 
@@ -38,7 +42,25 @@ async def answer(mesh: Mesh, request: list[str]) -> str:
             return "what?"
 
 
+def stand_still_before(step: str) -> None:
+    """Stop this process, with all its threads, between the durable claim of a step and its body."""
+    begin = Driver._step
+
+    async def stop_and_begin(self: Driver, claimed: Claimed, slice_: Slice) -> bool:
+        if claimed.step == step and claimed.attempt == 1 and not stood_still:
+            stood_still.append(step)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return await begin(self, claimed, slice_)
+
+    Driver._step = stop_and_begin  # type: ignore[method-assign]  # a place that no body can reach
+
+
+stood_still: list[str] = []
+
+
 async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
+    if "stands_still_before" in options:
+        stand_still_before(options["stands_still_before"])
     async with (
         Journal(journal_dsn) as journal,
         on_host(

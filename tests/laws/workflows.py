@@ -150,6 +150,15 @@ class Held(Workflow[NoPayload]):
     flow = before >> work >> after >> complete
 
 
+class Careful(Workflow[NoPayload]):
+    """Bodies that run once at most."""
+
+    before = step(note, on_interrupt="fail").takes(context, resource(Journal))
+    work = step(note, on_interrupt="pause").takes(context, resource(Journal))
+    after = step(note).takes(context, resource(Journal))
+    flow = before >> work >> after >> complete
+
+
 class HeldTogether(Workflow[NoPayload]):
     """Several bodies of one run at once."""
 
@@ -239,6 +248,7 @@ WORKFLOWS: Workflows = [
     RetriedLater,
     Gated,
     Held,
+    Careful,
     HeldTogether,
     HeldBeside,
     HeldDoomed,

@@ -19,6 +19,7 @@ from squid_mesh.runtime.catalog import Catalog, Plan
 from squid_mesh.runtime.driving import Driving, Holding
 from squid_mesh.runtime.failures import refusal
 from squid_mesh.runtime.intake import Intake, PutBack
+from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on
@@ -66,6 +67,8 @@ class Slice:
 
     job: Job
     holding: Holding
+    claimed_after: float
+    """The moment before its present claim was asked for, as `Lease` counts."""
     steps: int = 0
     began: float = field(default_factory=time.monotonic)
 
@@ -85,6 +88,7 @@ class Driver:
         ledger: Ledger,
         *,
         settings: Settings,
+        lease: Lease,
         ended: Callable[[UUID, RunStatus], None],
         telemetry: Telemetry,
         alarm: Alarm,
@@ -93,6 +97,7 @@ class Driver:
         self._performer = performer
         self._ledger = ledger
         self._settings = settings
+        self._lease = lease
         self._ended = ended
         self._telemetry = telemetry
         self._alarm = alarm
@@ -114,7 +119,7 @@ class Driver:
 
     async def _drive(self, job: Job) -> PutBack | None:
         with self.driving.of(job.run_id, job.step) as holding:
-            slice_ = Slice(job, holding)
+            slice_ = Slice(job, holding, self._lease.now())
             claiming = await self._ledger.claim(job.run_id, job.step)
             match claiming:
                 case NotYet(left):
@@ -133,9 +138,12 @@ class Driver:
         """Perform one claimed step, write what follows; whether `claimed` is the next one now."""
         plan = await self._catalog.plan(claimed.definition)
         outlook = Outlook(plan, lambda step: self._goes_on(plan, step, slice_))
+        began = time.monotonic()
+        if not self._may_begin(plan, claimed.step, slice_):
+            later = Sleep(self._settings.until_handed_over())
+            return await self._record(claimed, outlook, later, slice_, began)
         if self._telemetry.is_heard:
             self._telemetry.tell(started(claimed))
-        began = time.monotonic()
         result = await self._performer.perform(claimed, plan)
         if isinstance(result, Unfit):
             result = await self._put_by(claimed, result)
@@ -146,6 +154,14 @@ class Driver:
             message = f"the database refused the result: {str(error).splitlines()[0]}"
             result = refusal("invalid_output", message, claimed.step, claimed.attempt)
             return await self._record(claimed, outlook, result, slice_, began)
+
+    def _may_begin(self, plan: Plan, step: str, slice_: Slice) -> bool:
+        """Whether a body may begin: one that is to run once at most, only under an unbroken lease.
+
+        Another process may have found it interrupted, and an operator may have it run again.
+        """
+        once = plan.steps[step].operations.on_interrupt != "retry"
+        return not once or self._lease.has_held_since(slice_.claimed_after)
 
     def _tell_created(self, claimed: Claimed, job: Job) -> None:
         if job.untold and claimed.begins:
@@ -177,6 +193,7 @@ class Driver:
         attempt = Attempt(claimed.run_id, claimed.step, claimed.attempt, slice_.job.id)
         progress = outlook.progress(attempt, result)
         slice_.holding.steps = (claimed.step, *candidates(progress))
+        slice_.claimed_after = self._lease.now()
         outcome = await self._write(progress, outlook.plan)
         if self._telemetry.is_heard:
             duration = time.monotonic() - began

@@ -16,6 +16,7 @@ from squid_mesh.runtime.bodies import Bodies
 from squid_mesh.runtime.catalog import Catalog
 from squid_mesh.runtime.drive import Driver
 from squid_mesh.runtime.heartbeat import Heartbeat
+from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger, SideConnection
 from squid_mesh.runtime.loops import Loop
 from squid_mesh.runtime.payloads import Payloads
@@ -59,6 +60,7 @@ class Process:
     async def start(self) -> None:
         """Register this boot, and begin to claim, beat and recover."""
         settings = self._settings
+        lease = Lease(settings.lease, settings.blocked, settings.heartbeat)
         self._boot: int = await self._side.run(self._begin_boot)
         writer = Writer(self._statements, settings.queueing, self._boot)
         self.ledger = Ledger(
@@ -75,6 +77,7 @@ class Process:
             self._performer,
             self.ledger,
             settings=settings,
+            lease=lease,
             ended=self.waiters.tell,
             telemetry=self._telemetry,
             alarm=self._alarm,
@@ -103,6 +106,7 @@ class Process:
             self._statements,
             self._facts | {"boot": self._boot},
             settings.heartbeat,
+            lease,
         )
         await self.ledger.start()
         self._heartbeat.start()
