@@ -4,6 +4,7 @@ Everything later or older is refused and changes nothing; the same result again 
 """
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,9 +18,11 @@ from tests.laws.journal import Journal
 from tests.laws.processes import Process, worker
 from tests.laws.records import KINDS, record
 from tests.laws.worker import HEARTBEAT, LEASE
-from tests.laws.workflows import Careful, Chain, Held
+from tests.laws.workflows import Blocked, Careful, Chain, Held
 from tests.laws.worlds import LONE, Hand, all_ended, hands, started, tables, unsound
 from tests.meshes import ended, eventually, on_host
+
+MINUTE = timedelta(minutes=1)
 
 
 async def claimed_by(hand: Hand, dsn: str) -> Claimed:
@@ -168,6 +171,27 @@ async def test_a_process_that_nobody_missed_begins_it_after_all(dsn: str, journa
         await eventually(lambda: all_ended(dsn))
         await zombie.leaves()
     assert await journal.bodies() == {(run, s, 1): 1 for s in ("before", "work", "after")}
+    assert await unsound(dsn) == []
+
+
+async def test_a_process_whose_loop_is_blocked_is_taken_over(dsn: str, journal: Journal) -> None:
+    """Though it lives and beats, and its lease is a long one. Its late result is refused."""
+    quick: dict[str, Any] = {"heartbeat": HEARTBEAT, "lease": MINUTE, "blocked": LEASE}
+    in_seconds = {name: value.total_seconds() for name, value in quick.items()}
+    async with worker(dsn, **in_seconds) as zombie:
+        run = await start(dsn, Blocked)
+        await journal.has(1, "work")
+        async with on_host(dsn, [Blocked], resources=[journal], **quick) as heir:
+            details = await ended(heir, run)
+        beats = "select alive_at > clock_timestamp() - interval '10 s' from squid_mesh.workers"
+        assert await every(dsn, beats) == [(True,)]
+        before = await tables(dsn)
+        await journal.let_go(run)
+        await journal.has_passed(zombie.pid)
+        await zombie.leaves()
+        assert await tables(dsn) == before
+    assert details.status == "completed"
+    assert await journal.steps_of(run) == ["work", "work", "after"]
     assert await unsound(dsn) == []
 
 

@@ -70,6 +70,7 @@ async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
             actions=[getattr(module, name) for name in options.get("actions", [])],
             heartbeat=timedelta(seconds=options.get("heartbeat", HEARTBEAT.total_seconds())),
             lease=timedelta(seconds=options.get("lease", LEASE.total_seconds())),
+            blocked=timedelta(seconds=options.get("blocked", 60)),
             overdue=OVERDUE,
             handover=timedelta(seconds=options.get("handover", 5)),
             resources=[journal],
