@@ -42,7 +42,8 @@ class Starts(Core):
           own writes.
 
         Raises `InvalidPayload`, `InvalidTrigger`, `UnknownWorkflow`, `PayloadTooLarge` or
-        `KeyConflict`; nothing is written then.
+        `KeyConflict`; nothing is written then. On a `conn` that is stricter than read committed,
+        a key that was taken since its transaction began is psycopg's `SerializationFailure`.
         """
         definition = self._catalog.definition(workflow)
         request = Request(payload=payload, trigger=trigger, key=key, tags=tags, priority=priority)

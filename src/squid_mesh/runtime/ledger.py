@@ -13,7 +13,16 @@ from psycopg import AsyncConnection
 
 from squid_mesh.store.columns import Texts, Uuids
 from squid_mesh.store.committer import Busy, Committer, Lost
-from squid_mesh.store.records import Claim, Claiming, Interrupted, Loaded, Outcome, Progress, Start
+from squid_mesh.store.records import (
+    Claim,
+    Claiming,
+    Interrupted,
+    Loaded,
+    Outcome,
+    Progress,
+    Released,
+    Start,
+)
 from squid_mesh.store.writes import SOON, Writer
 
 type Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
@@ -127,6 +136,10 @@ class Ledger:
         """Make jobs available whose time has come. Raises `Lost`."""
         await self._side.run(lambda conn: self._writer.stage(conn, jobs))
 
+    async def give_back(self, job: int) -> None:
+        """Make a job that was fetched available to others. Raises `Lost`."""
+        await self._side.run(lambda conn: self._writer.give_back(conn, job))
+
     async def is_declared(self, definition: str) -> bool:
         """Whether a living process declares this definition."""
         parameters = {"definition": definition, "silence": self._silence}
@@ -151,8 +164,8 @@ class Ledger:
         )
         return [Interrupted(*row) for row in rows]
 
-    async def retry_interrupted(self, found: list[Interrupted]) -> set[tuple[UUID, str, int]]:
-        """Make interrupted steps ready again; which were, as (run, step, attempt)."""
+    async def retry_interrupted(self, found: list[Interrupted]) -> list[Released]:
+        """Make interrupted steps ready again, those whose run goes on and isn't held."""
         return await self._side.run(lambda conn: self._writer.retry_interrupted(conn, found))
 
     async def end_interrupted(self, found: Interrupted, progress: Progress) -> Outcome | Busy:
