@@ -18,6 +18,7 @@ from squid_mesh.runtime.drive import Driver
 from squid_mesh.runtime.heartbeat import Heartbeat
 from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger, SideConnection
+from squid_mesh.runtime.lookout import Lookout
 from squid_mesh.runtime.loops import Loop
 from squid_mesh.runtime.payloads import Payloads
 from squid_mesh.runtime.perform import Performer
@@ -82,13 +83,15 @@ class Process:
             telemetry=self._telemetry,
             alarm=self._alarm,
         )
+        self.lookout = Lookout(self._catalog, settings.queueing.queue, self.ledger.find_producers)
         self.scheduler = Scheduler(
             self._catalog,
-            Timetable(self._statements, settings.queueing, settings.lease),
+            Timetable(self._statements, settings.queueing, settings.lease, self._boot),
             self._side,
             Payloads(self._threads),
             settings=settings,
             intake=self.driver.intake,
+            started=self.lookout.started,
             telemetry=self._telemetry,
         )
         recovery = Recovery(
@@ -113,6 +116,7 @@ class Process:
         self._alarm.start()
         self._recovery.start()
         self.waiters.start()
+        self.lookout.start()
 
     def close(self) -> None:
         """Begin nothing more: jobs that still come are others'."""
@@ -124,6 +128,7 @@ class Process:
 
     async def stop(self) -> None:
         """End; what is still claimed is another process's to recover, at once."""
+        await self.lookout.stop()
         await self.waiters.stop()
         await self._recovery.stop()
         await self._alarm.stop()
