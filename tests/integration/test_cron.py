@@ -32,6 +32,7 @@ from tests.clock import advance, every, now, one, wake_jobs
 from tests.meshes import ended, eventually, history, on_host
 
 DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
 LISBON = ZoneInfo("Europe/Lisbon")
 
 troubles: list[BaseException | Any] = []
@@ -266,6 +267,15 @@ async def test_a_window_starts_one_run(dsn: str) -> None:
     assert [datetime.fromisoformat(at) for _, at in jobs] == [schedule.next_window]
     told = RunCreated(run_id=run.id, workflow="Daily", trigger="at_nine")
     assert events.count(told) == 1
+
+
+async def test_on_a_pool_and_an_oban_of_the_mesh_s_own(dsn: str) -> None:
+    mesh = Mesh.connect(dsn, workflows=[Daily], queues={"squid_mesh": 5}, heartbeat=SECOND / 10)
+    async with mesh:
+        window = await fires(dsn, mesh)
+        (run,) = await runs_of(mesh)
+        assert (await ended(mesh, run.id)).status == "completed"
+        assert run.window == window
 
 
 async def test_each_window_starts_its_run(dsn: str) -> None:
