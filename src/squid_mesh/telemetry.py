@@ -39,7 +39,11 @@ class RunReplayed(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(RunEvent):
-    """A run came to `completed`, `failed` or `cancelled`."""
+    """A run came to `completed`, `failed` or `cancelled`.
+
+    One that was cancelled on a host's connection, with nothing under way, is told by nobody: its
+    end is the host's commit.
+    """
 
     status: str
 
@@ -104,14 +108,17 @@ class StepDecided(StepEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSlept(StepEvent):
-    """A wait sleeps for `delay` seconds."""
+    """A wait sleeps for `delay` seconds, or a step that can't run here now is put off."""
 
     delay: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepInterrupted(StepEvent):
-    """A body died with its process; `policy` says what becomes of the step."""
+    """A body died with its process; `policy` says what becomes of the step.
+
+    `retry`, `pause` or `fail`; or `cancel`, when its run goes no further.
+    """
 
     policy: str
 

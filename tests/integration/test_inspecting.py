@@ -33,6 +33,7 @@ from squid_mesh import (
     resource,
     step,
 )
+from squid_mesh.runtime.waiting import READ_SECONDS, Waiters
 from tests.meshes import BOUND, Probe, Workflows, ended, history, on_host, play, statuses, step_of
 
 SOON = timedelta(seconds=0.05)
@@ -274,6 +275,27 @@ async def test_a_wait_times_out_with_the_run_as_it_is(mesh: Mesh, probe: Probe) 
     assert caught.value.run.id == run.id
     assert caught.value.run.status == "running"
     assert caught.value.run.current_steps == ("work",)
+    probe.gate.set()
+
+
+async def test_who_waits_reads_where_the_run_stands_once_a_while(
+    mesh: Mesh, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And otherwise listens."""
+    asked: list[str] = []
+    ask = Waiters._ask
+
+    async def count(waiters: Waiters, statement: str, runs: list[UUID]) -> list[UUID]:
+        asked.append(statement)
+        return await ask(waiters, statement, runs)
+
+    monkeypatch.setattr(Waiters, "_ask", count)
+    run = await mesh.start_run(Held)
+    await probe.begun.wait()
+    with pytest.raises(WaitTimeout):
+        await mesh.wait_for_run(run.id, timeout=timedelta(seconds=1.5 * READ_SECONDS))
+    assert asked.count("watch_runs") == 1
+    assert 1 <= asked.count("get_statuses") <= 3
     probe.gate.set()
 
 

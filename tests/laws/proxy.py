@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from tests.laws.worlds import STATEMENTS
 from tests.meshes import BOUND
 
-_PARSE, _BIND, _READY = b"P", b"B", b"Z"
+_PARSE, _BIND, _QUERY, _READY = b"P", b"B", b"Q", b"Z"
 
 
 @dataclass(eq=False)
@@ -27,6 +27,8 @@ class _Link:
     server: asyncio.StreamWriter
     names: dict[bytes, str] = field(default_factory=dict)
     """Which of our statements each prepared statement is, by its first line."""
+    executed: str = ""
+    """The last of our statements that went through."""
     losing: bool = False
 
     def cut(self) -> None:
@@ -46,7 +48,10 @@ class Proxy:
         self._links: set[asyncio.Task[None]] = set()
 
     def lose(self, statement: str, *, before: bool = False) -> None:
-        """Lose the answer to the next such statement, or with `before` the statement itself."""
+        """Lose the answer to the next such statement, or with `before` the statement itself.
+
+        `commit of …` is the commit of a transaction that ends with a statement.
+        """
         self._wanted[statement] = before
         self._lost[statement] = asyncio.Event()
 
@@ -96,7 +101,7 @@ class Proxy:
         async for kind, body in _messages(client):
             if kind == _PARSE:
                 self._learn(link, body)
-            elif kind == _BIND and self._meets(link, body):
+            elif kind in {_BIND, _QUERY} and self._meets(link, _executed(kind, link, body)):
                 return
             link.server.write(_message(kind, body))
             await link.server.drain()
@@ -116,9 +121,9 @@ class Proxy:
         name, query = body.split(b"\0", 2)[:2]
         link.names[name] = self._lines.get(query.split(b"\n", 1)[0].decode(), "")
 
-    def _meets(self, link: _Link, body: bytes) -> bool:
+    def _meets(self, link: _Link, statement: str) -> bool:
         """Whether this execution is one to lose before it gets to the server."""
-        statement = link.names.get(body.split(b"\0", 2)[1], "")
+        link.executed = statement
         before = self._wanted.pop(statement, None)
         if before is None:
             return False
@@ -131,6 +136,13 @@ class Proxy:
 
     def _has_lost(self) -> None:
         self._lost[self._losing].set()
+
+
+def _executed(kind: bytes, link: _Link, body: bytes) -> str:
+    """Which statement of ours a message executes, or the commit of which."""
+    if kind == _BIND:
+        return link.names.get(body.split(b"\0", 2)[1], "")
+    return f"commit of {link.executed}" if body == b"COMMIT\0" else ""
 
 
 _STATEMENTS = (

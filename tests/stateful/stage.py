@@ -20,11 +20,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh import Mesh
 from squid_mesh.engine.states import RunStatus, StepStatus
-from squid_mesh.runtime.drive import Job, PutBack
+from squid_mesh.runtime.drive import Job
+from squid_mesh.runtime.intake import PutBack
 from squid_mesh.runtime.process import Process
 from tests.stateful import tables
 from tests.stateful.conductor import Body, Conductor, Delivery, How, Outcome
-from tests.stateful.model import SUPPLIED, Model
+from tests.stateful.model import MOST_INTERRUPTIONS, SUPPLIED, Model
 from tests.stateful.workflows import Number, Shape
 
 TICK = timedelta(seconds=100)
@@ -116,7 +117,8 @@ class Stage:
             grace=timedelta(0),
             heartbeat=timedelta(hours=1),
             lease=timedelta(hours=2),
-            blocked=timedelta(hours=2),
+            blocked=timedelta(hours=4),
+            max_interruptions=MOST_INTERRUPTIONS,
         )
 
     # what there is

@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh.definition.workflow import Workflow
 from squid_mesh.dispatch import oban as dispatch
+from squid_mesh.dispatch.fetching import Fetching
 from squid_mesh.dispatch.oban import Oban
 from squid_mesh.errors import InvalidConfig
 from squid_mesh.inspection.reader import Reader
@@ -24,7 +25,7 @@ from squid_mesh.mesh.starts import Starts
 from squid_mesh.runtime.catalog import Catalog
 from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.process import Process
-from squid_mesh.runtime.settings import Gathered, Settings
+from squid_mesh.runtime.settings import Gathered, Settings, serve_some
 from squid_mesh.runtime.starter import Starter
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.store import migrations
@@ -48,6 +49,9 @@ class Options(TypedDict, total=False):
     lease: timedelta
     blocked: timedelta
     grace: timedelta
+    overdue: timedelta
+    handover: timedelta
+    max_interruptions: int
 
 
 class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
@@ -67,6 +71,12 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
     * `heartbeat`, `lease`: how often this process says that it lives, and after how long a silence
       others take over its steps; `blocked`: after how long its event loop not answering.
     * `grace`: how long `async with` waits for steps under way when it ends.
+    * `overdue`: after how long a step or a cron window that is due gets a new job, when the one it
+      had is gone.
+    * `handover`: how soon, at the latest, a step that this process has no code for is offered
+      again to one that has.
+    * `max_interruptions`: how often a step's process may die in the middle of it, before the step
+      fails: it is likely what kills them.
 
     Raises `InvalidConfig` with every setting that is wrong.
     """
@@ -89,6 +99,9 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         lease: timedelta = timedelta(seconds=10),
         blocked: timedelta = timedelta(seconds=60),
         grace: timedelta = timedelta(seconds=15),
+        overdue: timedelta = timedelta(seconds=5),
+        handover: timedelta = timedelta(seconds=5),
+        max_interruptions: int = 10,
     ) -> None:
         self._pool = pool
         self._oban = oban
@@ -114,6 +127,9 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
                 lease=lease,
                 blocked=blocked,
                 grace=grace,
+                overdue=overdue,
+                handover=handover,
+                max_interruptions=max_interruptions,
             )
         config.tell()
         dispatch.register(self._settings.name)
@@ -136,11 +152,13 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         """A mesh with a pool and an Oban of its own, for a process that has neither.
 
         `queues` says how many steps each queue runs at once here. With `install` the tables of Oban
-        and of Squid Mesh are created where they are missing. The rest as for `Mesh`.
+        and of Squid Mesh are created where they are missing. The rest as for `Mesh`. A process that
+        only starts runs serves none: `queues={}`.
         """
         pool: Pool = AsyncConnectionPool(dsn, open=False, min_size=1, max_size=max_connections)
         oban = dispatch.own_oban(pool, name, dict(queues))
         mesh = cls(pool, oban=oban, workflows=workflows, name=name, **options)
+        serve_some(queues, mesh._catalog.queues(mesh._settings.queueing.queue))
         mesh._owns_both = True
         mesh._installs = install
         return mesh
@@ -179,6 +197,10 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
                 await self._oban.start()
                 opening.push_async_callback(self._oban.stop)
             opening.push_async_callback(process.drain)
+            fetching = Fetching(self._oban, self._catalog.queues(self._settings.queueing.queue))
+            await fetching.begin()
+            opening.push_async_callback(fetching.end)
+            opening.callback(process.close)
             self._open = opening.pop_all()
             self._running = process
 

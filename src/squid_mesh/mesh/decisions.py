@@ -13,8 +13,7 @@ from squid_mesh.mesh.core import Actor, Core, parsed
 from squid_mesh.runtime.cancelling import cancel
 from squid_mesh.runtime.cases import Asked, GiveUp, Resolution, Supply, TryAgain
 from squid_mesh.runtime.facts import Facts
-from squid_mesh.runtime.telling import decided
-from squid_mesh.telemetry import RunCancelRequested
+from squid_mesh.runtime.telling import cancelled, decided
 
 type How = Literal["retry", "complete", "fail"]
 """What becomes of an interrupted step."""
@@ -137,13 +136,12 @@ class Decisions(Core):
             raise InvalidReview(problems)
         wanted = parsed(run_id)
         async with self._starter.transaction(conn) as connection:
-            status = await cancel(connection, self._statements, wanted, facts)
+            cancellation = await cancel(connection, self._statements, wanted, facts)
             run = await self._read(connection, wanted)
         if conn is None:
-            self._process.waiters.tell(wanted, status)
-            self._telemetry.tell(
-                RunCancelRequested(run_id=wanted, workflow=run.workflow, status=status)
-            )
+            self._process.waiters.tell(wanted, cancellation.status)
+            for event in cancelled(wanted, run.workflow, cancellation):
+                self._telemetry.tell(event)
         return run
 
     async def _decide(self, run_id: UUID | str, asked: Asked, conn: Any) -> Run:

@@ -20,7 +20,6 @@ from squid_mesh.inspection.models import Run, RunDetails, RunPage
 from squid_mesh.inspection.situation import Limits
 from squid_mesh.mesh.core import Core, name_of, parsed
 from squid_mesh.runtime.catalog import Plan
-from squid_mesh.runtime.recovery import OVERDUE_SECONDS
 from squid_mesh.store.connections import snapshot
 
 
@@ -127,7 +126,7 @@ class Looks(Core):
             queue=settings.queueing.queue,
             lease=timedelta(seconds=settings.lease),
             blocked=timedelta(seconds=settings.blocked),
-            overdue=timedelta(seconds=OVERDUE_SECONDS),
+            overdue=timedelta(seconds=settings.overdue),
         )
 
     async def _code_of(self, definition: str) -> Code:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -17,13 +18,21 @@ from squid_mesh.store.statements import Statements
 _ASKED = frozenset({RunStatus.CANCELLING, RunStatus.CANCELLED})
 
 
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """The status that a cancelled run has, and whether it was this call that cancelled it."""
+
+    status: RunStatus
+    is_new: bool
+
+
 async def cancel(
     connection: AsyncConnection[Any],
     statements: Statements,
     run_id: UUID,
     facts: Facts,
-) -> RunStatus:
-    """Cancel a run in the connection's transaction; the status it has now.
+) -> Cancellation:
+    """Cancel a run in the connection's transaction.
 
     The lock is one statement and the decision the next: the decision must see every claim that was
     made before the lock was had. Raises `RunNotFound` or `InvalidTransition`.
@@ -35,7 +44,7 @@ async def cancel(
             raise RunNotFound(run_id)
         status = RunStatus(found)
         if status in _ASKED:
-            return status
+            return Cancellation(status, is_new=False)
         if not RUN_MOVES[status] & _ASKED:
             raise InvalidTransition(run_id, status, RunStatus.CANCELLED)
         await cursor.execute(
@@ -47,4 +56,4 @@ async def cancel(
                 "rest": statements.rest,
             },
         )
-        return RunStatus(str(await cursor.fetchone()))
+        return Cancellation(RunStatus(str(await cursor.fetchone())), is_new=True)

@@ -105,6 +105,16 @@ class Catalog:
         """The definitions that this process declares."""
         return sorted(d.version for d in self.definitions.values())
 
+    def queues(self, default: str, workflows: Iterable[str] | None = None) -> frozenset[str]:
+        """The queues of all steps, or of some workflows'; `default` is of those that name none.
+
+        Cron windows fire in the default queue, so it is among all queues in any case.
+        """
+        if workflows is None:
+            return self.queues(default, self.definitions) | {default}
+        specs = (self.definitions[name].spec for name in workflows)
+        return frozenset(step.queue or default for spec in specs for step in spec.steps)
+
     def definition(self, workflow: type[Workflow[Any]] | str) -> Definition:
         """The current definition of a workflow. Raises `UnknownWorkflow`."""
         name = workflow if isinstance(workflow, str) else definition_of(workflow).spec.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,17 @@ from psycopg import AsyncConnection
 
 from squid_mesh.store.columns import Texts, Uuids
 from squid_mesh.store.committer import Busy, Committer, Lost
-from squid_mesh.store.records import Claim, Claiming, Interrupted, Loaded, Outcome, Progress, Start
+from squid_mesh.store.producers import Producer, find_producers
+from squid_mesh.store.records import (
+    Claim,
+    Claiming,
+    Interrupted,
+    Loaded,
+    Outcome,
+    Progress,
+    Released,
+    Start,
+)
 from squid_mesh.store.writes import SOON, Writer
 
 type Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
@@ -127,11 +137,20 @@ class Ledger:
         """Make jobs available whose time has come. Raises `Lost`."""
         await self._side.run(lambda conn: self._writer.stage(conn, jobs))
 
+    async def give_back(self, job: int) -> None:
+        """Make a job that was fetched available to others. Raises `Lost`."""
+        await self._side.run(lambda conn: self._writer.give_back(conn, job))
+
     async def is_declared(self, definition: str) -> bool:
         """Whether a living process declares this definition."""
         parameters = {"definition": definition, "silence": self._silence}
         rows = await self._read("find_declaring_worker", parameters)
         return bool(rows[0][0])
+
+    async def find_producers(self, queues: Collection[str]) -> list[Producer]:
+        """Every running Oban that serves one of these queues."""
+        statements = self._writer.statements
+        return await self._side.run(lambda conn: find_producers(conn, statements, queues))
 
     # recovery
 
@@ -151,8 +170,8 @@ class Ledger:
         )
         return [Interrupted(*row) for row in rows]
 
-    async def retry_interrupted(self, found: list[Interrupted]) -> set[tuple[UUID, str, int]]:
-        """Make interrupted steps ready again; which were, as (run, step, attempt)."""
+    async def retry_interrupted(self, found: list[Interrupted]) -> list[Released]:
+        """Make interrupted steps ready again, those whose run goes on and isn't held."""
         return await self._side.run(lambda conn: self._writer.retry_interrupted(conn, found))
 
     async def end_interrupted(self, found: Interrupted, progress: Progress) -> Outcome | Busy:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import socket
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 
 from squid_mesh.runtime.alarm import Alarm
@@ -14,7 +17,9 @@ from squid_mesh.runtime.catalog import Catalog
 from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.drive import Driver
 from squid_mesh.runtime.heartbeat import Heartbeat
+from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger, SideConnection
+from squid_mesh.runtime.lookout import Lookout
 from squid_mesh.runtime.loops import Loop
 from squid_mesh.runtime.payloads import Payloads
 from squid_mesh.runtime.perform import Performer
@@ -25,11 +30,14 @@ from squid_mesh.runtime.settings import Settings
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.runtime.threads import Threads
 from squid_mesh.runtime.waiting import Waiters
+from squid_mesh.store.committer import Lost
 from squid_mesh.store.connections import connect, connect_committer, connect_starter
 from squid_mesh.store.schedules import Timetable
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Writer
 from squid_mesh.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
 
 PRUNE_SECONDS = 60.0
 """How often ended runs are looked for that are past their retention."""
@@ -58,6 +66,7 @@ class Process:
     async def start(self) -> None:
         """Register this boot, and begin to claim, beat and recover."""
         settings = self._settings
+        lease = Lease(settings.lease, settings.blocked, settings.heartbeat)
         self._boot: int = await self._side.run(self._begin_boot)
         writer = Writer(self._statements, settings.queueing, self._boot)
         self.ledger = Ledger(
@@ -73,25 +82,29 @@ class Process:
             self._catalog,
             self._performer,
             self.ledger,
-            queue=settings.queueing.queue,
+            settings=settings,
+            lease=lease,
             ended=self.waiters.tell,
             telemetry=self._telemetry,
             alarm=self._alarm,
             decider=Decider(self._statements, settings.queueing),
         )
+        self.lookout = Lookout(self._catalog, settings.queueing.queue, self.ledger.find_producers)
         self.scheduler = Scheduler(
             self._catalog,
-            Timetable(self._statements, settings.queueing, settings.lease),
+            Timetable(self._statements, settings.queueing, settings.lease, self._boot),
             self._side,
             Payloads(self._threads),
+            settings=settings,
             intake=self.driver.intake,
+            started=self.lookout.started,
             telemetry=self._telemetry,
         )
         recovery = Recovery(
             self._catalog,
             self.ledger,
             self.driver.driving,
-            blocked=settings.blocked,
+            settings=settings,
             requeue_schedules=self.scheduler.requeue,
             ended=self.waiters.tell,
             telemetry=self._telemetry,
@@ -102,6 +115,7 @@ class Process:
             self._statements,
             self._facts | {"boot": self._boot},
             settings.heartbeat,
+            lease,
         )
         self._pruning = self._pruning_loop()
         await self.ledger.start()
@@ -111,21 +125,27 @@ class Process:
         self.waiters.start()
         if self._pruning is not None:
             self._pruning.start()
+        self.lookout.start()
+
+    def close(self) -> None:
+        """Begin nothing more: jobs that still come are others'."""
+        self.driver.intake.close()
 
     async def drain(self) -> None:
-        """Begin nothing more, and let what is under way come to its next boundary."""
-        await self.driver.drain(self._settings.grace)
+        """Let what is under way come to its next boundary."""
+        await self.driver.intake.drain(self._settings.grace)
 
     async def stop(self) -> None:
         """End; what is still claimed is another process's to recover, at once."""
         if self._pruning is not None:
             await self._pruning.stop()
+        await self.lookout.stop()
         await self.waiters.stop()
         await self._recovery.stop()
         await self._alarm.stop()
         await self.ledger.stop()
         await self._heartbeat.stop()
-        await self._side.run(self._end_boot)
+        await self._let_go()
         await self._side.close()
         self._threads.close()
 
@@ -144,6 +164,14 @@ class Process:
                 await side.close()
 
         return Loop("pruning", prune, min(PRUNE_SECONDS, age))
+
+    async def _let_go(self) -> None:
+        """Say that this boot has ended; without a database its lease says so, later."""
+        try:
+            async with asyncio.timeout(self._settings.lease):
+                await self._side.run(self._end_boot)
+        except (Lost, psycopg.Error, TimeoutError) as error:
+            logger.warning("what this process held is free when its lease is over: %r", error)
 
     @property
     def _facts(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
+from psycopg.errors import SerializationFailure
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -40,6 +41,12 @@ class Held:
     """The key was known: this run holds it, started with the same trigger and payload."""
 
     run_id: UUID
+
+
+_UNSEEN = (
+    "a key of these runs was taken by a transaction that this one can't see: roll back and try "
+    "again, or use the isolation level read committed"
+)
 
 
 class Starter:
@@ -116,17 +123,27 @@ class Starter:
     ) -> dict[UUID, datetime]:
         parameters = start_parameters(starts, self._statements, self._queueing, untold=untold)
         async with cursor_on(connection, tuple_row) as cursor:
-            await cursor.execute(self._statements["start_runs"], parameters)
+            try:
+                await cursor.execute(self._statements["start_runs"], parameters)
+            except SerializationFailure as error:
+                error.add_note(_UNSEEN)
+                raise
             return dict(await cursor.fetchall())
 
     async def _holder(self, connection: AsyncConnection[Any], start: Start) -> UUID:
-        """The run that holds a start's key. Raises `KeyConflict` for another piece of work."""
+        """The run that holds a start's key. Raises `KeyConflict` for another piece of work.
+
+        Raises `SerializationFailure` when that run has been deleted since the key was met.
+        """
         async with cursor_on(connection, tuple_row) as cursor:
             await cursor.execute(
                 self._statements["find_by_key"], {"workflow": start.workflow, "key": start.key}
             )
             row = await cursor.fetchone()
-        assert row is not None, "a key that was taken has a holder"
+        if row is None:
+            raise SerializationFailure(
+                f"the run that held key {start.key!r} was deleted meanwhile: start it again"
+            )
         run_id, trigger, payload = row
         if not same_request(start, trigger, payload):
             raise KeyConflict(run_id, start.key or "")

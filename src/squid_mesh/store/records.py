@@ -77,6 +77,8 @@ class Claimed:
     errors: dict[str, Any]
     slept: bool
     """Whether this is a wait whose time has come."""
+    begins: bool = False
+    """Whether it is the run's first claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,20 @@ class Interrupted:
     definition: str
     before: int
     """How often it was interrupted before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """An interrupted attempt was recorded. `goes_on`: its step is ready again.
+
+    Otherwise the run was cancelled or failing, and may have ended with it: as `outcome`.
+    """
+
+    run_id: UUID
+    step: str
+    attempt: int
+    goes_on: bool
+    outcome: RunStatus | None
 
 
 @dataclass(frozen=True, slots=True)

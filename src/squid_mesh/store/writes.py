@@ -28,6 +28,7 @@ from squid_mesh.store.records import (
     Outcome,
     Overdue,
     Progress,
+    Released,
     Stale,
     Start,
     Stopped,
@@ -240,8 +241,8 @@ class Writer:
 
     async def retry_interrupted(
         self, connection: AsyncConnection[Any], found: Sequence[Interrupted]
-    ) -> set[tuple[UUID, str, int]]:
-        """Make interrupted steps ready again; which were, as (run, step, attempt)."""
+    ) -> list[Released]:
+        """Make interrupted steps ready again, those whose run goes on and isn't held."""
         cursor = await connection.execute(
             self.statements["retry_interrupted"],
             {
@@ -251,15 +252,27 @@ class Writer:
                 "claim": Bigints([i.claim for i in found]),
                 "n": len(found),
                 "recovery": RECOVERY,
+                "rest": self.statements.rest,
                 **self._jobs(),
             },
         )
-        return {(run_id, step, attempt) for run_id, step, attempt in await cursor.fetchall()}
+        return [
+            Released(
+                run_id, step, attempt, goes_on, None if outcome is None else RunStatus(outcome)
+            )
+            for run_id, step, attempt, goes_on, outcome in await cursor.fetchall()
+        ]
 
     async def stage(self, connection: AsyncConnection[Any], jobs: list[int]) -> None:
         """Make jobs available whose time has come."""
         await connection.execute(
             self.statements["stage_jobs"], {"jobs": jobs, "channel": self.statements.channel}
+        )
+
+    async def give_back(self, connection: AsyncConnection[Any], job: int) -> None:
+        """Make a job that was fetched available to others."""
+        await connection.execute(
+            self.statements["return_job"], {"job": job, "channel": self.statements.channel}
         )
 
     async def requeue_overdue(
@@ -341,7 +354,8 @@ def _unclaimed(due_in: float | None, definition: str) -> Claiming:
 
 
 def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
-    _, attempt, queue, definition, workflow, trigger, window_at, payload, resume, _, out, err = row
+    attempt, queue, definition, workflow, trigger, window_at, payload, resume = row[1:9]
+    out, err, begins = row[10:]
     return Claimed(
         run_id=claim.run_id,
         step=claim.step,
@@ -355,6 +369,7 @@ def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
         outputs=out or {},
         errors=err or {},
         slept=resume is not None and "until" in resume,
+        begins=begins,
     )
 
 

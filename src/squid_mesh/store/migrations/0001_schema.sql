@@ -185,7 +185,8 @@ create unique index audit_events_key on {schema}.audit_events (run_id, key) wher
 
 -- One row a cron trigger that was ever declared. `expression` and `timezone` are what `next_window` was
 -- made from. `job_id` is the Oban job of that window: null while it is paused, and when its workflow has
--- left the code. attempts and error are of payloads that couldn't be made.
+-- left the code. `claim` is the boot that last began to make a payload. attempts and error are of
+-- payloads that couldn't be made.
 create table {schema}.schedules (
   workflow text not null,
   trigger text not null,
@@ -194,6 +195,7 @@ create table {schema}.schedules (
   last_window timestamptz,
   next_window timestamptz,
   job_id bigint,
+  claim bigint,
   paused boolean not null default false,
   attempts integer not null default 0 check (attempts >= 0),
   error json,
