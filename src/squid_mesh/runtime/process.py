@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.bodies import Bodies
@@ -15,6 +16,7 @@ from squid_mesh.runtime.drive import Driver
 from squid_mesh.runtime.heartbeat import Heartbeat
 from squid_mesh.runtime.ledger import Ledger, SideConnection
 from squid_mesh.runtime.loops import Loop
+from squid_mesh.runtime.openings import Openings
 from squid_mesh.runtime.payloads import Payloads
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.recovery import Recovery
@@ -22,6 +24,7 @@ from squid_mesh.runtime.scheduling import Scheduler
 from squid_mesh.runtime.settings import Settings
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.runtime.threads import Threads
+from squid_mesh.runtime.transactions import Transactions
 from squid_mesh.runtime.waiting import Waiters
 from squid_mesh.store.connections import connect, connect_committer, connect_starter
 from squid_mesh.store.schedules import Timetable
@@ -40,13 +43,15 @@ class Process:
         catalog: Catalog,
         resources: Resources,
         telemetry: Telemetry,
+        pool: AsyncConnectionPool[Any],
     ) -> None:
         self._settings = settings
         self._statements = statements
         self._catalog = catalog
         self._telemetry = telemetry
         self._threads = Threads()
-        self._performer = Performer(Bodies(resources, self._threads))
+        self._resources = resources
+        self._openings = Openings(pool, resources, self._threads)
         self._side = SideConnection(lambda: connect(settings.dsn))
         self.waiters = Waiters(statements, self._side.run, lambda: connect(settings.dsn))
 
@@ -64,9 +69,10 @@ class Process:
             silence=settings.lease,
         )
         self._alarm = Alarm(self.ledger.stage)
+        transactions = Transactions(self._openings, self.ledger, writer)
         self.driver = Driver(
             self._catalog,
-            self._performer,
+            Performer(Bodies(self._resources, self._threads, transactions)),
             self.ledger,
             queue=settings.queueing.queue,
             ended=self.waiters.tell,
@@ -116,6 +122,7 @@ class Process:
         await self._heartbeat.stop()
         await self._side.run(self._end_boot)
         await self._side.close()
+        self._openings.close()
         self._threads.close()
 
     @property

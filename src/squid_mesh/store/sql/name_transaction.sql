@@ -1,0 +1,2 @@
+-- Names the transaction that this is executed in, if it has a name yet. Locks nothing.
+select pg_current_xact_id_if_assigned()::text
