@@ -7,6 +7,7 @@ the server has answered it, which is after the commit.
 import asyncio
 import struct
 import tempfile
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,7 +17,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 from tests.laws.worlds import STATEMENTS
 from tests.meshes import BOUND
 
-_PARSE, _BIND, _READY = b"P", b"B", b"Z"
+_PARSE, _BIND, _QUERY, _READY = b"P", b"B", b"Q", b"Z"
+
+COMMIT = "commit"
+"""The commit of a transaction in which progress was written, under which name it can be lost."""
 
 
 @dataclass(eq=False)
@@ -28,6 +32,8 @@ class _Link:
     names: dict[bytes, str] = field(default_factory=dict)
     """Which of our statements each prepared statement is, by its first line."""
     losing: bool = False
+    progressed: bool = False
+    """Whether progress was written in the transaction that is open."""
 
     def cut(self) -> None:
         self.client.close()
@@ -43,10 +49,17 @@ class Proxy:
         self._lines = {_first_line(name): name for name in _STATEMENTS}
         self._wanted: dict[str, bool] = {}
         self._lost: dict[str, asyncio.Event] = {}
+        self._leaves_open = False
+        self.seen: Counter[str] = Counter()
+        """How often each statement was executed, and each command that has no parameters."""
         self._links: set[asyncio.Task[None]] = set()
 
-    def lose(self, statement: str, *, before: bool = False) -> None:
-        """Lose the answer to the next such statement, or with `before` the statement itself."""
+    def lose(self, statement: str, *, before: bool = False, leaves_open: bool = False) -> None:
+        """Lose the answer to the next such statement, or with `before` the statement itself.
+
+        With `leaves_open` the server isn't told that its client is gone, as when a network parts.
+        """
+        self._leaves_open = leaves_open
         self._wanted[statement] = before
         self._lost[statement] = asyncio.Event()
 
@@ -96,7 +109,9 @@ class Proxy:
         async for kind, body in _messages(client):
             if kind == _PARSE:
                 self._learn(link, body)
-            elif kind == _BIND and self._meets(link, body):
+            elif kind in {_BIND, _QUERY} and self._meets(link, self._named(link, kind, body)):
+                if self._leaves_open:
+                    await asyncio.Event().wait()  # until everything ends
                 return
             link.server.write(_message(kind, body))
             await link.server.drain()
@@ -116,9 +131,17 @@ class Proxy:
         name, query = body.split(b"\0", 2)[:2]
         link.names[name] = self._lines.get(query.split(b"\n", 1)[0].decode(), "")
 
-    def _meets(self, link: _Link, body: bytes) -> bool:
+    def _named(self, link: _Link, kind: bytes, body: bytes) -> str:
+        """What is executed: one of ours by its name, a command by its word."""
+        if kind == _BIND:
+            return link.names.get(body.split(b"\0", 2)[1], "")
+        command = body.rstrip(b"\0").decode().split(" ", 1)[0].lower()
+        return command if command != COMMIT or link.progressed else ""
+
+    def _meets(self, link: _Link, statement: str) -> bool:
         """Whether this execution is one to lose before it gets to the server."""
-        statement = link.names.get(body.split(b"\0", 2)[1], "")
+        self.seen[statement] += 1
+        link.progressed = statement.startswith("advance_")
         before = self._wanted.pop(statement, None)
         if before is None:
             return False
@@ -126,7 +149,10 @@ class Proxy:
         link.losing = True
         if before:
             self._has_lost()
-            link.cut()
+            if self._leaves_open:
+                link.client.close()
+            else:
+                link.cut()
         return before
 
     def _has_lost(self) -> None:
@@ -143,6 +169,8 @@ _STATEMENTS = (
     "retry_interrupted",
     "requeue_overdue",
     "heartbeat",
+    "enter_transaction",
+    "find_transaction",
 )
 
 

@@ -8,6 +8,8 @@ import asyncio
 import importlib
 import json
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -39,11 +41,18 @@ async def answer(mesh: Mesh, request: list[str]) -> str:
             return "what?"
 
 
+@asynccontextmanager
+async def no_makers(_: str) -> AsyncGenerator[list[object]]:
+    """What most workflows need beside the journal."""
+    yield []
+
+
 async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
     recovery.OVERDUE_SECONDS = OVERDUE
     drive.HANDING_ON = options.get("handing_on", drive.HANDING_ON)
     async with (
         Journal(journal_dsn) as journal,
+        getattr(module, "makers", no_makers)(dsn) as makers,
         on_host(
             dsn,
             loaded,
@@ -51,7 +60,7 @@ async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
             actions=[getattr(module, name) for name in options.get("actions", [])],
             heartbeat=timedelta(seconds=options.get("heartbeat", HEARTBEAT.total_seconds())),
             lease=timedelta(seconds=options.get("lease", LEASE.total_seconds())),
-            resources=[journal],
+            resources=[journal, *makers],
         ) as mesh,
     ):
         say("up")
