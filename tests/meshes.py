@@ -37,7 +37,7 @@ async def eventually(
 @asynccontextmanager
 async def own_pool(dsn: str, **options: Any) -> AsyncGenerator[AsyncConnectionPool[Any]]:
     """A host's pool."""
-    sizes = {"min_size": 1, "max_size": 10}
+    sizes: dict[str, Any] = {"min_size": 1, "max_size": 10}
     async with AsyncConnectionPool[AsyncConnection[Any]](
         dsn, open=False, **(sizes | options)
     ) as pool:

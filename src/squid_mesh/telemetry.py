@@ -30,8 +30,20 @@ class RunCreated(RunEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunReplayed(RunEvent):
+    """A run was started that replays another, `replayed_from`. No `RunCreated` is told of it."""
+
+    trigger: str
+    replayed_from: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(RunEvent):
-    """A run came to `completed`, `failed` or `cancelled`."""
+    """A run came to `completed`, `failed` or `cancelled`.
+
+    One that was cancelled on a host's connection, with nothing under way, is told by nobody: its
+    end is the host's commit.
+    """
 
     status: str
 
@@ -85,15 +97,28 @@ class StepPaused(StepEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepDecided(StepEvent):
+    """A paused step goes on: `resumed`, `approved`, `rejected`, `timed_out` or `resolved`.
+
+    What is decided in a host's transaction isn't told, as nobody knows here when it commits.
+    """
+
+    decision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepSlept(StepEvent):
-    """A wait sleeps for `delay` seconds."""
+    """A wait sleeps for `delay` seconds, or a step that can't run here now is put off."""
 
     delay: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepInterrupted(StepEvent):
-    """A body died with its process; `policy` says what becomes of the step."""
+    """A body died with its process; `policy` says what becomes of the step.
+
+    `retry`, `pause` or `fail`; or `cancel`, when its run goes no further.
+    """
 
     policy: str
 

@@ -26,7 +26,7 @@ from squid_mesh import (
     step,
 )
 from squid_mesh.runtime import payloads, scheduling
-from squid_mesh.runtime.drive import PutBack
+from squid_mesh.runtime.intake import PutBack
 from squid_mesh.telemetry import Event, RunCreated, RunEnded
 from tests.clock import advance, every, now, one, wake_jobs
 from tests.meshes import ended, eventually, history, on_host

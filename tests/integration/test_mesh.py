@@ -202,7 +202,10 @@ WRONG: dict[str, dict[str, Any]] = {
     "queue": {"queue": " "},
     "lease": {"lease": timedelta(seconds=3)},
     "grace": {"grace": timedelta(seconds=-1)},
-    "blocked": {"blocked": timedelta(0)},
+    "blocked": {"blocked": timedelta(seconds=7)},
+    "overdue": {"overdue": timedelta(0)},
+    "handover": {"handover": timedelta(0)},
+    "max_interruptions": {"max_interruptions": 0},
     "workflows": {"workflows": [Say, Namesake]},
     "resources": {"resources": [Probe.__new__(Probe), Probe.__new__(Probe)]},
 }
@@ -220,12 +223,8 @@ async def test_all_wrong_settings_are_told_at_once(dsn: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
         connected(dsn, **wrong)
     told = str(caught.value)
-    missing = [
-        word
-        for word in ("my mesh", 'my"schema', "queue", "lease", "grace", "blocked", "Say", "Probe")
-        if word not in told
-    ]
-    assert missing == []
+    words = {"name": "my mesh", "schema": 'my"schema', "workflows": "Say", "resources": "Probe"}
+    assert [name for name in WRONG if words.get(name, name) not in told] == []
 
 
 async def test_an_option_that_there_is_not_is_told(dsn: str) -> None:

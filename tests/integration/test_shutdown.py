@@ -209,11 +209,6 @@ async def test_a_process_that_ends_claims_nothing_and_finishes_what_it_has(dsn: 
     assert await every(dsn, "select 1 from squid_mesh.attempts") == []
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    strict=False,  # now and then the other process is the quicker one, every time
-    reason="until it is gone its Oban goes on fetching jobs, and puts each back for seconds",
-)
 async def test_what_a_process_hands_over_while_it_ends_goes_on_at_once(dsn: str) -> None:
     async with worker(dsn, grace=30.0) as leaving, worker(dsn, grace=0.0) as staying:
         await leaving.opens()

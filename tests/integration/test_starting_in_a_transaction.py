@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, IsolationLevel
+from psycopg.errors import SerializationFailure
 from psycopg.rows import dict_row, namedtuple_row
 from psycopg.types.json import set_json_loads
 from sqlalchemy import text
@@ -24,6 +25,7 @@ from squid_mesh import (
     Workflow,
     step,
 )
+from squid_mesh.runtime.starting import Request, to_start
 from tests.clock import every, one
 from tests.meshes import ended, oban_on, on_host, own_pool
 
@@ -190,6 +192,34 @@ async def test_the_key_of_an_open_transaction_holds_up_nobody_else(
         run = await mesh.start_run(TakeOrder, Order(number=2))
         assert (await ended(mesh, run.id)).status == "completed"
         assert not same.done()
+
+
+@pytest.mark.parametrize("level", [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE])
+async def test_a_key_that_a_stricter_transaction_cannot_see(
+    mesh: Mesh, host: AsyncConnection[Any], level: IsolationLevel
+) -> None:
+    """It is told what to do, its own writes are kept, and when it comes again it has the run."""
+    await host.set_isolation_level(level)
+    await host.execute("select 1 from orders")
+    run = await mesh.start_run(TakeOrder, Order(number=1), key="mine")
+    await host.execute("insert into orders values (1)")
+    with pytest.raises(SerializationFailure) as caught:
+        await mesh.start_run(TakeOrder, Order(number=1), key="mine", conn=host)
+    with pytest.raises(SerializationFailure):
+        await mesh.start_runs(TakeOrder, [Order(number=1)], keys=["mine"], conn=host)
+    assert "roll back and try again" in caught.value.__notes__[0]
+    assert await (await host.execute("select number from orders")).fetchall() == [(1,)]
+    await host.rollback()
+    again = await mesh.start_run(TakeOrder, Order(number=1), key="mine", conn=host)
+    assert (again.id, again.created) == (run.id, False)
+
+
+async def test_a_key_whose_run_was_deleted_meanwhile(
+    mesh: Mesh, host: AsyncConnection[Any]
+) -> None:
+    start = to_start(mesh._catalog.definition(TakeOrder), Request(payload={"number": 1}, key="x"))
+    with pytest.raises(SerializationFailure, match="start it again"):
+        await mesh._starter._holder(host, start)
 
 
 async def test_a_session_of_sqlalchemy_is_a_connection_too(mesh: Mesh, dsn: str) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 
 from squid_mesh import Mesh, RunDetails
+from squid_mesh.runtime import waiting
 from tests.clock import every, one
 from tests.integration import worker_process
 from tests.integration.worker_process import (
@@ -24,7 +25,7 @@ from tests.integration.worker_process import (
     AtMostOnce,
     Console,
 )
-from tests.meshes import ended, eventually, history, on_host, statuses, step_of
+from tests.meshes import BOUND, ended, eventually, history, on_host, statuses, step_of
 
 WITHIN = LEASE + 3 * HEARTBEAT + timedelta(seconds=1)
 """A takeover's bound: the lease, a sweep, and room for a busy machine."""
@@ -221,6 +222,25 @@ async def test_a_mesh_that_closes_gives_back_what_it_holds(dsn: str, desk: Desk)
         details = await ended(mesh, run)
     assert attempts_of(details) == [(1, "interrupted"), (2, "completed")]
     assert await every(dsn, "select 1 from squid_mesh.workers") == []
+
+
+async def test_whoever_waits_is_notified_of_a_run_that_recovery_ends(
+    dsn: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also elsewhere, and at once: nobody has to read where the run stands."""
+    monkeypatch.setattr(waiting, "READ_SECONDS", 3600.0)
+    hour = timedelta(hours=1)
+    async with on_host(
+        dsn, [], queues={}, name="watcher", heartbeat=hour, lease=2 * hour, blocked=4 * hour
+    ) as watcher:
+        async with heir_of(dsn, desk) as leaving:
+            run = (await leaving.start_run(Again)).id
+            await desk.begins(run, 1)
+            assert (await leaving.cancel_run(run)).status == "cancelling"
+            waits = asyncio.create_task(watcher.wait_for_run(run, timeout=BOUND))
+            await eventually(lambda: every(dsn, "select 1 from squid_mesh.runs where watched"))
+        async with heir_of(dsn, desk), asyncio.timeout(10):
+            assert (await waits).status == "cancelled"
 
 
 async def test_a_process_that_ends_cleanly_leaves_no_boot_behind(dsn: str) -> None:

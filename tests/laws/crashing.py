@@ -19,8 +19,10 @@ from typing import Any, override
 
 from psycopg import AsyncConnection, Connection
 
+from squid_mesh.runtime.failures import BodyFailure
 from squid_mesh.runtime.ledger import Ledger
-from squid_mesh.runtime.transactions import Transactions
+from squid_mesh.runtime.results import Settled
+from squid_mesh.runtime.transactions import Inside, Transactions
 from tests.laws import transactional
 from tests.laws.journal import Journal
 from tests.laws.worker import HEARTBEAT
@@ -77,14 +79,14 @@ def crash_at(last: int) -> None:
     boundary.last = last
     run = Transactions.run
 
-    async def run_inside(self: Transactions, asked: Any) -> Any:
+    async def run_inside(self: Transactions, body: Inside) -> Settled | BodyFailure:
         inside.set(True)
         try:
-            return await run(self, asked)
+            return await run(self, body)
         finally:
             inside.set(False)
 
-    Transactions.run = run_inside  # type: ignore[method-assign]  # to know what is inside
+    Transactions.run = run_inside  # type: ignore[method-assign,assignment]  # to know what is inside
 
     def between(write: Write) -> Write:
         async def written(*arguments: Any) -> Any:

@@ -4,10 +4,12 @@ A body writes down what it sees of its claim from a connection of its own: wheth
 """
 
 import os
+import time
 from collections import Counter
 from typing import Any, Self
 from uuid import UUID
 
+import psycopg
 from psycopg import AsyncConnection
 
 from squid_mesh import StepContext
@@ -78,6 +80,15 @@ class Journal:
         await eventually(is_open)
         passed = at.run_id, at.step, os.getpid()
         await self._open.execute("insert into passed values (%s, %s, %s)", passed)
+
+    def block(self, at: StepContext) -> None:
+        """Keep the whole event loop until the gate of its run is open."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            gate = "select 1 from gates where name in (%s, 'all')"
+            while connection.execute(gate, (str(at.run_id),)).fetchone() is None:
+                time.sleep(0.01)
+            passed = at.run_id, at.step, os.getpid()
+            connection.execute("insert into passed values (%s, %s, %s)", passed)
 
     async def has_passed(self, pid: int) -> None:
         """Wait until a body of a process has passed its gate: its result is on its way."""

@@ -19,9 +19,6 @@ from tests.meshes import BOUND
 
 _PARSE, _BIND, _QUERY, _READY = b"P", b"B", b"Q", b"Z"
 
-COMMIT = "commit"
-"""The commit of a transaction in which progress was written, under which name it can be lost."""
-
 
 @dataclass(eq=False)
 class _Link:
@@ -31,9 +28,9 @@ class _Link:
     server: asyncio.StreamWriter
     names: dict[bytes, str] = field(default_factory=dict)
     """Which of our statements each prepared statement is, by its first line."""
+    executed: str = ""
+    """The last of our statements that went through."""
     losing: bool = False
-    progressed: bool = False
-    """Whether progress was written in the transaction that is open."""
 
     def cut(self) -> None:
         self.client.close()
@@ -51,13 +48,14 @@ class Proxy:
         self._lost: dict[str, asyncio.Event] = {}
         self._leaves_open = False
         self.seen: Counter[str] = Counter()
-        """How often each statement was executed, and each command that has no parameters."""
+        """How often each of our statements was executed."""
         self._links: set[asyncio.Task[None]] = set()
 
     def lose(self, statement: str, *, before: bool = False, leaves_open: bool = False) -> None:
         """Lose the answer to the next such statement, or with `before` the statement itself.
 
-        With `leaves_open` the server isn't told that its client is gone, as when a network parts.
+        `commit of …` is the commit of a transaction that ends with a statement. With `leaves_open`
+        the server isn't told that its client is gone, as when a network parts.
         """
         self._leaves_open = leaves_open
         self._wanted[statement] = before
@@ -109,7 +107,7 @@ class Proxy:
         async for kind, body in _messages(client):
             if kind == _PARSE:
                 self._learn(link, body)
-            elif kind in {_BIND, _QUERY} and self._meets(link, self._named(link, kind, body)):
+            elif kind in {_BIND, _QUERY} and self._meets(link, _executed(kind, link, body)):
                 if self._leaves_open:
                     await asyncio.Event().wait()  # until everything ends
                 return
@@ -131,17 +129,10 @@ class Proxy:
         name, query = body.split(b"\0", 2)[:2]
         link.names[name] = self._lines.get(query.split(b"\n", 1)[0].decode(), "")
 
-    def _named(self, link: _Link, kind: bytes, body: bytes) -> str:
-        """What is executed: one of ours by its name, a command by its word."""
-        if kind == _BIND:
-            return link.names.get(body.split(b"\0", 2)[1], "")
-        command = body.rstrip(b"\0").decode().split(" ", 1)[0].lower()
-        return command if command != COMMIT or link.progressed else ""
-
     def _meets(self, link: _Link, statement: str) -> bool:
         """Whether this execution is one to lose before it gets to the server."""
+        link.executed = statement
         self.seen[statement] += 1
-        link.progressed = statement.startswith("advance_")
         before = self._wanted.pop(statement, None)
         if before is None:
             return False
@@ -157,6 +148,13 @@ class Proxy:
 
     def _has_lost(self) -> None:
         self._lost[self._losing].set()
+
+
+def _executed(kind: bytes, link: _Link, body: bytes) -> str:
+    """Which statement of ours a message executes, or the commit of which."""
+    if kind == _BIND:
+        return link.names.get(body.split(b"\0", 2)[1], "")
+    return f"commit of {link.executed}" if body == b"COMMIT\0" else ""
 
 
 _STATEMENTS = (

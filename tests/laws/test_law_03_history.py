@@ -8,6 +8,7 @@ import pytest
 
 from squid_mesh import RunStatus
 from squid_mesh.runtime.cancelling import cancel
+from squid_mesh.runtime.facts import NO_FACTS
 from squid_mesh.store.records import Claim, Claimed, Ended, Interrupted
 from tests.clock import every
 from tests.laws.records import KINDS, record
@@ -67,7 +68,7 @@ async def fails_a_sibling(at: Completed) -> None:
 
 async def cancels(at: Completed) -> None:
     async with at.hand.connection.transaction():
-        await cancel(at.hand.connection, STATEMENTS, at.claimed.run_id, actor=None, comment=None)
+        await cancel(at.hand.connection, STATEMENTS, at.claimed.run_id, NO_FACTS)
 
 
 async def retries_as_interrupted(at: Completed) -> None:

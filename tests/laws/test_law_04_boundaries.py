@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from squid_mesh import Mesh, RunDetails, Workflow
-from squid_mesh.runtime import recovery
 from tests.clock import every
 from tests.laws.journal import Journal
 from tests.laws.processes import spawn
@@ -28,9 +27,7 @@ async def test_a_run_goes_on_from_wherever_its_process_died(
     dsn: str,
     journal: Journal,
     workflow: type[Workflow[Any]],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recovery, "OVERDUE_SECONDS", OVERDUE)
     boundaries = await crash_everywhere(dsn, workflow)
     assert boundaries >= AT_LEAST[workflow.__name__]
     assert await unsound(dsn) == []
@@ -38,7 +35,7 @@ async def test_a_run_goes_on_from_wherever_its_process_died(
     bodies = await journal.bodies()
 
     async with on_host(
-        dsn, WORKFLOWS, resources=[journal], heartbeat=HEARTBEAT, lease=LEASE
+        dsn, WORKFLOWS, resources=[journal], heartbeat=HEARTBEAT, lease=LEASE, overdue=OVERDUE
     ) as heir:
 
         async def is_over() -> bool:

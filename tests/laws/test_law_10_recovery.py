@@ -14,7 +14,6 @@ import pytest
 from psycopg import AsyncConnection
 
 from squid_mesh import Mesh
-from squid_mesh.runtime import recovery
 from tests.clock import every
 from tests.laws.journal import Journal
 from tests.laws.processes import workers
@@ -54,16 +53,11 @@ CHAOS = {
 """What may befall half of the jobs."""
 
 
-@pytest.fixture(autouse=True)
-def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery, "OVERDUE_SECONDS", OVERDUE)
-
-
 def driving(dsn: str, journal: Journal) -> AbstractAsyncContextManager[Mesh]:
     """A process that recovers quickly."""
     queues = {QUEUE: 10, "other": 2}
-    quick: dict[str, Any] = {"heartbeat": HEARTBEAT, "lease": LEASE, "resources": [journal]}
-    return on_host(dsn, WORKFLOWS, queues=queues, **quick)
+    quick: dict[str, Any] = {"heartbeat": HEARTBEAT, "lease": LEASE, "overdue": OVERDUE}
+    return on_host(dsn, WORKFLOWS, queues=queues, resources=[journal], **quick)
 
 
 async def start(dsn: str, count: int) -> None:

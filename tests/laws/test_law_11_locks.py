@@ -13,15 +13,21 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from squid_mesh import RunStatus, StepStatus
+from squid_mesh import InvalidTransition, RunStatus, StepStatus
 from squid_mesh.runtime.cancelling import cancel
+from squid_mesh.runtime.facts import NO_FACTS
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.store.records import Advanced, Claim, Claimed, Ended, Interrupted, Progress
 from tests.clock import every, one
+from tests.laws import journal
+from tests.laws.processes import Process, workers
+from tests.laws.worker import HEARTBEAT, LEASE
+from tests.laws.workflows import WORKFLOWS, Branching, Doomed, Fan, Joining
 from tests.laws.worlds import (
     FAN,
     STATEMENTS,
     Hand,
+    all_ended,
     dies,
     hand_of,
     hands,
@@ -31,7 +37,7 @@ from tests.laws.worlds import (
     tally,
     unsound,
 )
-from tests.meshes import eventually
+from tests.meshes import eventually, on_host
 
 RUNS = 20
 CANCELLED = 5
@@ -62,7 +68,7 @@ class Boot:
             found = random.sample(died, len(died))
             ready = await writer.retry_interrupted(connection, found)
             await writer.requeue_overdue(connection, overdue=-1.0, silence=0.0)
-            again = await self.hand.claim(*(Claim(run, step) for run, step, _ in ready))
+            again = await self.hand.claim(*(Claim(r.run_id, r.step) for r in ready))
             made = [claimed for claimed in again if isinstance(claimed, Claimed)]
             await asyncio.gather(*map(self.completes, made))
 
@@ -141,7 +147,7 @@ async def cancels(dsn: str, runs: list[UUID]) -> None:
     """Each in a transaction of its own."""
     async with await AsyncConnection.connect(dsn) as host:
         for run in runs:
-            await cancel(host, STATEMENTS, run, actor=None, comment=None)
+            await cancel(host, STATEMENTS, run, NO_FACTS)
             await host.commit()
 
 
@@ -156,7 +162,7 @@ async def test_a_host_that_cancels_several_runs_in_its_own_order(dsn: str) -> No
         async def cancel_all() -> None:
             async with await AsyncConnection.connect(dsn) as host:
                 for run in sorted(runs, reverse=True):
-                    await cancel(host, STATEMENTS, run, actor=None, comment=None)
+                    await cancel(host, STATEMENTS, run, NO_FACTS)
                 await host.commit()
 
         results = (ledger.advance(FAN.completed(claimed)) for claimed in held)
@@ -166,6 +172,48 @@ async def test_a_host_that_cancels_several_runs_in_its_own_order(dsn: str) -> No
     assert await tally(dsn) == {"cancelled": RUNS}
     assert await unsound(dsn) == []
     assert await deadlocks(dsn) == before
+
+
+async def test_real_processes_among_hosts_cancels_and_kills(dsn: str) -> None:
+    """Four processes with one queue, one of which dies, while hosts lock the other way round."""
+    await journal.install(dsn)
+    async with (
+        journal.Journal(dsn) as bodies,
+        workers(dsn, 3) as (doomed, *_),
+        on_host(dsn, WORKFLOWS, resources=[bodies], heartbeat=HEARTBEAT, lease=LEASE) as mesh,
+    ):
+        runs = [
+            run.id
+            for workflow in (Fan, Joining, Doomed, Branching)
+            for run in await mesh.start_runs(workflow, [{}] * 25)
+        ]
+        await asyncio.gather(
+            locks_backwards(dsn, runs),
+            cancels_backwards(dsn, runs[::7]),
+            dies_among(doomed, bodies),
+        )
+        await eventually(lambda: all_ended(dsn))
+        assert await bodies.unclaimed() == []
+    assert await unsound(dsn) == []
+    assert set(await tally(dsn)) <= {"completed", "failed", "cancelled"}
+    assert await deadlocks(dsn) == 0
+
+
+async def cancels_backwards(dsn: str, runs: list[UUID]) -> None:
+    """In one transaction, which has all of them locked at its end."""
+    async with await AsyncConnection.connect(dsn) as host:
+        for run in sorted(runs, reverse=True):
+            try:
+                await cancel(host, STATEMENTS, run, NO_FACTS)
+            except InvalidTransition:
+                continue
+        await host.commit()
+
+
+async def dies_among(process: Process, bodies: journal.Journal) -> None:
+    """A process dies in the thick of it."""
+    await bodies.has(100)
+    await process.dies()
 
 
 async def deadlocks(dsn: str) -> int:

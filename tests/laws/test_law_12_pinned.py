@@ -103,7 +103,7 @@ async def test_an_old_process_leaves_a_newer_run_to_a_process_that_has_its_code(
         " where step = 'middle' and status = 'scheduled' and resume is not null"
     )
     async with (
-        worker(dsn, module=After.__module__, handing_on=(0.2, 0.4)) as old,
+        worker(dsn, module=After.__module__, handover=0.4) as old,
         running(dsn, journal, Moved, queues={}, name="starter") as declaring,
     ):
         async with await AsyncConnection.connect(dsn) as host:

@@ -137,6 +137,8 @@ async def test_of_a_claim_that_was_never_made(line: Line) -> None:
         (Joining, "advance_steps", True),
         (Fan, "load_outputs", False),
         (Doomed, "fail_run", True),
+        (Doomed, "commit of fail_run", True),
+        (Doomed, "commit of fail_run", False),
     ],
 )
 async def test_of_progress(

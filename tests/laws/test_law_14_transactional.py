@@ -14,7 +14,7 @@ from squid_mesh import RunDetails, Workflow
 from tests.clock import every
 from tests.laws.journal import Journal
 from tests.laws.processes import worker
-from tests.laws.proxy import COMMIT, proxied
+from tests.laws.proxy import proxied
 from tests.laws.test_law_14_lost_answers import LEASE, Line, interruptions
 from tests.laws.transactional import (
     EFFECTS,
@@ -32,6 +32,9 @@ from tests.laws.transactional import (
 from tests.laws.workflows import Chain
 from tests.laws.worlds import all_ended, unsound
 from tests.meshes import eventually, history, on_host, step_of
+
+COMMIT = "commit of advance_chain"
+COMMIT_OF_MANY = "commit of advance_steps"
 
 KINDS = [PayOnConnection, PayOnSyncConnection, PayInSession, PayInSyncSession]
 
@@ -112,8 +115,8 @@ async def test_a_commit_whose_server_does_not_know_that_its_client_is_gone(line:
         (PayInSession, "advance_chain", False),
         (PayInSyncSession, "advance_chain", True),
         (PayTogether, "advance_steps", False),
-        (PayTogether, COMMIT, False),
-        (PayTogether, COMMIT, True),
+        (PayTogether, COMMIT_OF_MANY, False),
+        (PayTogether, COMMIT_OF_MANY, True),
         (PayOtherwise, "advance_steps", False),
         (PayOtherwise, COMMIT, False),
     ],

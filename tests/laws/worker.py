@@ -7,6 +7,8 @@ standard input is a request; each has one line of an answer.
 import asyncio
 import importlib
 import json
+import os
+import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -15,14 +17,15 @@ from typing import Any
 from uuid import UUID
 
 from squid_mesh import Mesh, SquidMeshError
-from squid_mesh.runtime import drive, recovery
+from squid_mesh.runtime.drive import Driver, Slice
+from squid_mesh.store.records import Claimed
 from tests.laws.journal import Journal
 from tests.meshes import QUEUE, on_host
 
 HEARTBEAT = timedelta(seconds=0.2)
 LEASE = timedelta(seconds=1)
-OVERDUE = 0.5
-"""Seconds: how long a step of a law's test may be due before its job is looked for."""
+OVERDUE = timedelta(seconds=0.5)
+"""How long a step of a law's test may be due before its job is looked for."""
 
 
 def say(*words: object) -> None:
@@ -37,8 +40,26 @@ async def answer(mesh: Mesh, request: list[str]) -> str:
             return str(run.id)
         case ["cancel", run_id]:
             return str((await mesh.cancel_run(UUID(run_id))).status)
+        case ["unblock", run_id]:
+            return str((await mesh.unblock_run(UUID(run_id), key="once")).status)
         case _:
             return "what?"
+
+
+def stand_still_before(step: str) -> None:
+    """Stop this process, with all its threads, between the durable claim of a step and its body."""
+    begin = Driver._step
+
+    async def stop_and_begin(self: Driver, claimed: Claimed, slice_: Slice) -> bool:
+        if claimed.step == step and claimed.attempt == 1 and not stood_still:
+            stood_still.append(step)
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return await begin(self, claimed, slice_)
+
+    Driver._step = stop_and_begin  # type: ignore[method-assign]  # a place that no body can reach
+
+
+stood_still: list[str] = []
 
 
 @asynccontextmanager
@@ -48,8 +69,8 @@ async def no_makers(_: str) -> AsyncGenerator[list[object]]:
 
 
 async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
-    recovery.OVERDUE_SECONDS = OVERDUE
-    drive.HANDING_ON = options.get("handing_on", drive.HANDING_ON)
+    if "stands_still_before" in options:
+        stand_still_before(options["stands_still_before"])
     async with (
         Journal(journal_dsn) as journal,
         getattr(module, "makers", no_makers)(dsn) as makers,
@@ -60,6 +81,9 @@ async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
             actions=[getattr(module, name) for name in options.get("actions", [])],
             heartbeat=timedelta(seconds=options.get("heartbeat", HEARTBEAT.total_seconds())),
             lease=timedelta(seconds=options.get("lease", LEASE.total_seconds())),
+            blocked=timedelta(seconds=options.get("blocked", 60)),
+            overdue=OVERDUE,
+            handover=timedelta(seconds=options.get("handover", 5)),
             resources=[journal, *makers],
         ) as mesh,
     ):

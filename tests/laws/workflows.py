@@ -48,6 +48,13 @@ async def _stand(at: StepContext, dsn: str) -> str:
         return await hold(at, journal)
 
 
+async def block(at: StepContext, journal: Journal) -> str:
+    await journal.begin(at)
+    if at.attempt == 1:
+        journal.block(at)
+    return at.step
+
+
 async def number_of(number: int) -> int:
     return number
 
@@ -150,6 +157,23 @@ class Held(Workflow[NoPayload]):
     flow = before >> work >> after >> complete
 
 
+class Blocked(Workflow[NoPayload]):
+    """A body that blocks its process's event loop."""
+
+    work = step(block).takes(context, resource(Journal))
+    after = step(note).takes(context, resource(Journal))
+    flow = work >> after >> complete
+
+
+class Careful(Workflow[NoPayload]):
+    """Bodies that run once at most."""
+
+    before = step(note, on_interrupt="fail").takes(context, resource(Journal))
+    work = step(note, on_interrupt="pause").takes(context, resource(Journal))
+    after = step(note).takes(context, resource(Journal))
+    flow = before >> work >> after >> complete
+
+
 class HeldTogether(Workflow[NoPayload]):
     """Several bodies of one run at once."""
 
@@ -239,6 +263,8 @@ WORKFLOWS: Workflows = [
     RetriedLater,
     Gated,
     Held,
+    Blocked,
+    Careful,
     HeldTogether,
     HeldBeside,
     HeldDoomed,

@@ -4,7 +4,7 @@ from collections.abc import Generator
 
 import pytest
 
-from squid_mesh.runtime import drive, recovery
+from squid_mesh.runtime import drive
 
 # Before they are imported: what they assert is explained as in a test.
 pytest.register_assert_rewrite("tests.stateful.stage", "tests.stateful.model")
@@ -16,7 +16,6 @@ from tests.stateful.playing import Theatre  # noqa: E402
 @pytest.fixture
 def theatre(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Generator[Theatre]:
     monkeypatch.setattr(drive, "SLICE_STEPS", model.MOST_STEPS)
-    monkeypatch.setattr(recovery, "MOST_INTERRUPTIONS", model.MOST_INTERRUPTIONS)
     theatre = Theatre(dsn)
     try:
         yield theatre

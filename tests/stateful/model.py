@@ -34,6 +34,9 @@ MOST_STEPS = 3
 
 MOST_INTERRUPTIONS = 3
 
+SUPPLIED = "left"
+"""What an operator says that a step would have returned."""
+
 READY = (StepStatus.PENDING, StepStatus.SCHEDULED)
 
 
@@ -80,6 +83,7 @@ class Model:
     past: list[tuple[str, int, str]] = field(default_factory=list)
     audit: list[tuple[str, str | None]] = field(default_factory=list)
     interruptions: Counter[str] = field(default_factory=Counter)
+    supplied: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         spec = self.definition.spec
@@ -152,7 +156,7 @@ class Model:
     def _present(self) -> Iterable[tuple[str, int, str]]:
         for name, known in self.run.steps.items():
             attempt = self.run.attempts[name]
-            if known.status is StepStatus.COMPLETED:
+            if known.status is StepStatus.COMPLETED and name not in self.supplied:
                 yield (name, attempt, "completed")
             elif known.status is StepStatus.RUNNING or (
                 known.status is StepStatus.PAUSED and name not in self.errors
@@ -205,6 +209,34 @@ class Model:
         self._apply(Cancel())
         self.audit.append(("cancelled", None))
 
+    def unblock(self, step: str) -> None:
+        """Somebody lets a pause go."""
+        self._apply(Complete(step))
+        self.audit.append(("resumed", step))
+
+    def resolve(self, step: str, how: str) -> None:
+        """An operator decides about an interrupted step."""
+        self.audit.append(("resolved", step))
+        match how:
+            case "retry":
+                self.errors.discard(step)
+                self._apply(Interrupt(step))
+            case "complete":
+                self.supplied.add(step)
+                self._apply(Complete(step, output=SUPPLIED))
+            case _:
+                self._apply(Break(step, Failed(retryable=False)))
+
+    @property
+    def gates(self) -> list[str]:
+        """Steps that wait at a pause."""
+        return sorted(self.run.named(StepStatus.PAUSED) - self.errors)
+
+    @property
+    def broken(self) -> list[str]:
+        """Steps that wait for an operator."""
+        return sorted(self.run.named(StepStatus.PAUSED) & self.errors)
+
     def interrupt(self, step: str) -> None:
         """A sweep finds a body that nobody answers for."""
         policy = self.policy_of(step)
@@ -232,6 +264,8 @@ class Model:
             case StepKind.WAIT:
                 self._end(delivery, Sleep(step, DELAY.total_seconds()), draining=draining)
             case StepKind.PAUSE | StepKind.APPROVAL:
+                if not self.run.stopped:
+                    self.audit.append(("paused", step))
                 self._end(delivery, Hold(step), draining=draining)
             case kind:
                 assert_never(kind)

@@ -20,11 +20,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh import Mesh
 from squid_mesh.engine.states import RunStatus, StepStatus
-from squid_mesh.runtime.drive import Job, PutBack
+from squid_mesh.runtime.drive import Job
+from squid_mesh.runtime.intake import PutBack
 from squid_mesh.runtime.process import Process
 from tests.stateful import tables
 from tests.stateful.conductor import Body, Conductor, Delivery, How, Outcome
-from tests.stateful.model import Model
+from tests.stateful.model import MOST_INTERRUPTIONS, SUPPLIED, Model
 from tests.stateful.workflows import Number, Shape
 
 TICK = timedelta(seconds=100)
@@ -116,7 +117,8 @@ class Stage:
             grace=timedelta(0),
             heartbeat=timedelta(hours=1),
             lease=timedelta(hours=2),
-            blocked=timedelta(hours=2),
+            blocked=timedelta(hours=4),
+            max_interruptions=MOST_INTERRUPTIONS,
         )
 
     # what there is
@@ -281,6 +283,23 @@ class Stage:
         assert run.status == self.models[run_id].status
         if again:
             assert await tables.everything(self.admin) == before
+
+    async def unblock(self, gate: tuple[UUID, str], node: Node) -> None:
+        """Let a pause go, wherever."""
+        run_id, step = gate
+        model = self.models[run_id]
+        run = await node.mesh.unblock_run(run_id, step=None if len(model.gates) == 1 else step)
+        model.unblock(step)
+        assert run.status == model.status
+
+    async def resolve(self, interrupted: tuple[UUID, str], how: Any, node: Node) -> None:
+        """Decide about an interrupted step, wherever."""
+        run_id, step = interrupted
+        model = self.models[run_id]
+        output = SUPPLIED if how == "complete" else None
+        run = await node.mesh.resolve_step(run_id, how, output=output, step=step, actor="ops")
+        model.resolve(step, how)
+        assert run.status == model.status
 
     async def cancel_with_host(self, run_id: UUID, node: Node, how: How, *, commit: bool) -> None:
         """Cancel in a host's transaction; a body of the run and one of another end meanwhile."""

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ClassVar
 from uuid import uuid4
 
+import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -34,7 +36,7 @@ from squid_mesh.errors import NotOpen
 from tests.stateful.conductor import OUTPUTS, Delivery, How
 from tests.stateful.playing import CI, Theatre
 from tests.stateful.stage import LOSSES, Known, Node, Stage
-from tests.stateful.workflows import Number, Shape, shapes
+from tests.stateful.workflows import Number, Shape, gated_shapes, shapes
 
 FINAL = {RunStatus.COMPLETED, RunStatus.FAILED}
 
@@ -102,7 +104,20 @@ def _begun(stage: Stage) -> list[Any]:
     return [run_id for run_id in _cancellable(stage) if stage.models[run_id].run.begun]
 
 
+def _gates(stage: Stage) -> list[Any]:
+    return [(run_id, step) for run_id, m in stage.models.items() for step in m.gates]
+
+
+def _broken(stage: Stage) -> list[Any]:
+    return [(run_id, step) for run_id, m in stage.models.items() for step in m.broken]
+
+
+def _undecidable(stage: Stage) -> list[Any]:
+    return [run_id for run_id, m in stage.models.items() if not m.gates and not m.broken]
+
+
 NODES = of(_open)
+RESOLUTIONS = ("retry", "complete", "fail")
 HOWS = st.sampled_from([*OUTPUTS, *OUTPUTS, *How])
 THEN = st.lists(HOWS, max_size=3)
 KEYS = st.sampled_from([None, None, "a key", "another"])
@@ -124,9 +139,13 @@ class Machine(RuleBasedStateMachine):
     theatre: ClassVar[Theatre]
     stage: Stage
     is_sound = True
+    SHAPES: ClassVar[st.SearchStrategy[Shape]] = shapes()
+    EXAMPLES: ClassVar[int] = 120
 
-    @initialize(drawn=st.lists(shapes(), min_size=1, max_size=2))
-    def begin(self, drawn: list[Shape]) -> None:
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        drawn = data.draw(st.lists(self.SHAPES, min_size=1, max_size=2))
+
         async def make() -> Stage:
             stage = Stage(self.theatre.pool, self.theatre.admin, drawn)
             await stage.open_mesh(stage.nodes[0])
@@ -259,6 +278,24 @@ class Machine(RuleBasedStateMachine):
     def break_connections(self) -> None:
         self._play(self.stage.break_connections())
 
+    # deciding
+
+    @when(lambda stage: stage.open and _gates(stage))
+    @rule(gate=of(_gates), node=NODES)
+    def unblock(self, gate: tuple[Any, str], node: Node) -> None:
+        self._play(self.stage.unblock(gate, node))
+
+    @when(lambda stage: stage.open and _broken(stage))
+    @rule(step=of(_broken), how=st.sampled_from(RESOLUTIONS), node=NODES)
+    def resolve(self, step: tuple[Any, str], how: str, node: Node) -> None:
+        self._play(self.stage.resolve(step, how, node))
+
+    @when(lambda stage: stage.open and _undecidable(stage))
+    @rule(run=of(_undecidable), node=NODES)
+    def decide_what_waits_for_nobody(self, run: Any, node: Node) -> None:
+        self._refuse(InvalidTransition, lambda mesh: mesh.unblock_run(run), node)
+        self._refuse(InvalidTransition, lambda mesh: mesh.approve_run(run, actor="a"), node)
+
     # cancelling
 
     @when(lambda stage: stage.open and _cancellable(stage))
@@ -301,6 +338,38 @@ class Machine(RuleBasedStateMachine):
             self._refuse(error, call, node)
 
 
-def test_the_database_does_what_the_engine_predicts(theatre: Theatre) -> None:
-    Machine.theatre = theatre
-    run_state_machine_as_test(Machine, settings=CI)
+class Gates(Machine):
+    """Plays workflows that mostly wait for people."""
+
+    SHAPES = gated_shapes()
+    EXAMPLES = 60
+
+    @when(lambda stage: stage.open and stage.to_come())
+    @rule(node=NODES, resolutions=st.lists(st.sampled_from(RESOLUTIONS), min_size=5))
+    def interrupt_all(self, node: Node, resolutions: list[str]) -> None:
+        """Begin what there is, forget it in the middle, and decide about it one by one."""
+        for job in self.stage.to_come():
+            self._play(self.stage.deliver(job, node, []))
+        for body in [d for d in self.stage.live if d.boot == node.boot]:
+            self._play(self.stage.drop(body))
+        self._play(self.stage.sweep(node))
+        for broken, how in zip(_broken(self.stage), resolutions, strict=False):
+            if broken in _broken(self.stage):  # to give up one may end the others
+                self._play(self.stage.resolve(broken, how, node))
+
+    @when(lambda stage: stage.open and stage.to_come())
+    @rule(node=NODES, elsewhere=NODES)
+    def unblock_all(self, node: Node, elsewhere: Node) -> None:
+        """Get to the gates, and let all of them go."""
+        for job in self.stage.to_come():
+            self._play(self.stage.deliver(job, node, []))
+        for gate in _gates(self.stage):
+            self._play(self.stage.unblock(gate, elsewhere))
+
+
+@pytest.mark.parametrize("machine", [Machine, Gates])
+def test_the_database_does_what_the_engine_predicts(
+    theatre: Theatre, machine: type[Machine]
+) -> None:
+    machine.theatre = theatre
+    run_state_machine_as_test(machine, settings=settings(CI, max_examples=machine.EXAMPLES))

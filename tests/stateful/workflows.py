@@ -200,6 +200,37 @@ def graphs(draw: st.DrawFn, most: int = 5) -> Shape:
     return Shape(flow=False, steps=tuple(steps))
 
 
+@st.composite
+def gates(draw: st.DrawFn) -> Shape:
+    """A dependency workflow of pauses, and of steps that an operator decides about."""
+    steps: list[Step] = []
+    for number in range(draw(st.integers(2, 5))):
+        earlier = st.lists(st.integers(0, number - 1), unique=True, max_size=2)
+        needs = tuple(sorted(draw(earlier))) if number else ()
+        kind = draw(st.sampled_from([Kind.PAUSE, Kind.PAUSE, Kind.ASYNC]))
+        steps.append(Step(kind, on_interrupt="pause", needs=needs))
+    return Shape(flow=False, steps=tuple(steps))
+
+
+@st.composite
+def gated_flows(draw: st.DrawFn) -> Shape:
+    """A flow of the same, some of whose steps have an error route."""
+    steps: list[Step] = []
+    count = draw(st.integers(2, 5))
+    for here in range(count):
+        kind = draw(st.sampled_from([Kind.PAUSE, Kind.ASYNC]))
+        exits = draw(st.sampled_from(Exits)) if kind.is_action else Exits.PLAIN
+        targets = {way: draw(st.integers(here + 1, count)) for way in exits.ways}
+        targets[exits.ways[0]] = here + 1
+        steps.append(Step(kind, on_interrupt="pause", targets=targets))
+    return Shape(flow=True, steps=tuple(steps))
+
+
+def gated_shapes() -> st.SearchStrategy[Shape]:
+    """Workflows that mostly wait for people."""
+    return gates() | gated_flows()
+
+
 def shapes() -> st.SearchStrategy[Shape]:
     """Any workflow."""
     return flows() | graphs()

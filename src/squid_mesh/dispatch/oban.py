@@ -19,7 +19,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
 
 from squid_mesh.errors import InvalidConfig, NotInstalled
-from squid_mesh.runtime.drive import Job, PutBack
+from squid_mesh.runtime.drive import Job
+from squid_mesh.runtime.intake import PutBack
 from squid_mesh.runtime.scheduling import Tick
 from squid_mesh.store.hosts import cursor_on
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, overload
 from uuid import UUID
 
-from squid_mesh.definition.handed import StepFailure
-from squid_mesh.definition.nodes import Step
+from squid_mesh.definition.handed import Decision, StepFailure
+from squid_mesh.definition.nodes import Approval, Step
 from squid_mesh.definition.spec import StepKind
 from squid_mesh.definition.values import Codec
 from squid_mesh.engine.states import AttemptStatus, RunStatus, StepStatus
@@ -94,7 +94,11 @@ class RunDetails(Run):
     """The outputs as they are stored, secrets and all, by step: what `output` reads."""
     codecs: Mapping[str, Codec] = field(repr=False, compare=False)
 
-    def output[R](self, step: Step[R], /) -> R:
+    @overload
+    def output[R](self, step: Step[R], /) -> R: ...
+    @overload
+    def output(self, step: Approval, /) -> Decision: ...
+    def output(self, step: Step[Any] | Approval, /) -> Any:
         """The typed output of a step. Raises `LookupError` when it has none."""
         name = step.names[0]
         state = next((s for s in self.steps if s.step == name), None)
@@ -102,7 +106,7 @@ class RunDetails(Run):
             raise LookupError(f"{self.workflow} has no step {name!r}")
         if state.status is not StepStatus.COMPLETED:
             raise LookupError(f"step {name!r} of run {self.id} is {state.status}: it has no output")
-        return cast("R", self.codecs[name].load(self.stored[name]))
+        return self.codecs[name].load(self.stored[name])
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,8 @@ def _context(spec: WorkflowSpec, states: Mapping[str, StepState]) -> dict[str, A
     return {
         step.output: states[step.name].output
         for step in spec.steps
-        if states[step.name].status is StepStatus.COMPLETED and step.action is not None
+        if states[step.name].status is StepStatus.COMPLETED
+        and (step.action is not None or states[step.name].output is not None)
     }
 
 

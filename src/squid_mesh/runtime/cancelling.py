@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
 
 from squid_mesh.engine.states import RUN_MOVES, RunStatus
 from squid_mesh.errors import InvalidTransition, RunNotFound
+from squid_mesh.runtime.facts import Facts, as_json
 from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 
 _ASKED = frozenset({RunStatus.CANCELLING, RunStatus.CANCELLED})
 
 
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """The status that a cancelled run has, and whether it was this call that cancelled it."""
+
+    status: RunStatus
+    is_new: bool
+
+
 async def cancel(
     connection: AsyncConnection[Any],
     statements: Statements,
     run_id: UUID,
-    *,
-    actor: Any,
-    comment: str | None,
-) -> RunStatus:
-    """Cancel a run in the connection's transaction; the status it has now.
+    facts: Facts,
+) -> Cancellation:
+    """Cancel a run in the connection's transaction.
 
     The lock is one statement and the decision the next: the decision must see every claim that was
     made before the lock was had. Raises `RunNotFound` or `InvalidTransition`.
@@ -37,20 +44,16 @@ async def cancel(
             raise RunNotFound(run_id)
         status = RunStatus(found)
         if status in _ASKED:
-            return status
+            return Cancellation(status, is_new=False)
         if not RUN_MOVES[status] & _ASKED:
             raise InvalidTransition(run_id, status, RunStatus.CANCELLED)
         await cursor.execute(
             statements["cancel_run"],
             {
                 "run": run_id,
-                "actor": _json(actor),
-                "comment": comment,
+                "actor": as_json(facts.actor),
+                "comment": facts.comment,
                 "rest": statements.rest,
             },
         )
-        return RunStatus(str(await cursor.fetchone()))
-
-
-def _json(value: Any) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()
+        return Cancellation(RunStatus(str(await cursor.fetchone())), is_new=True)

@@ -81,6 +81,11 @@ class Catalog:
         """The definitions that this process declares."""
         return sorted(d.version for d in self.definitions.values())
 
+    def queues(self, default: str) -> frozenset[str]:
+        """The queues of its steps; `default` is of those that name none."""
+        named = {s.queue for d in self.definitions.values() for s in d.spec.steps if s.queue}
+        return frozenset({default, *named})
+
     def definition(self, workflow: type[Workflow[Any]] | str) -> Definition:
         """The current definition of a workflow. Raises `UnknownWorkflow`."""
         name = workflow if isinstance(workflow, str) else definition_of(workflow).spec.name

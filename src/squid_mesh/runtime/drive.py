@@ -7,24 +7,27 @@ it leaves is durable by then. Nothing in this process's memory is needed to go o
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import assert_never
 from uuid import UUID
 
+from squid_mesh.engine.gates import Decided
 from squid_mesh.engine.states import RunStatus
 from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.catalog import Catalog, Plan
+from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.driving import Driving, Holding
 from squid_mesh.runtime.failures import refusal
-from squid_mesh.runtime.intake import Intake
+from squid_mesh.runtime.intake import Intake, PutBack
+from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on
 from squid_mesh.runtime.results import Result, Settled, Sleep, Unfit
-from squid_mesh.runtime.telling import recorded, started
+from squid_mesh.runtime.settings import Settings
+from squid_mesh.runtime.telling import decided, recorded, started
 from squid_mesh.store.committer import Lost, Refused
 from squid_mesh.store.records import (
     Advanced,
@@ -33,6 +36,7 @@ from squid_mesh.store.records import (
     Nothing,
     NotYet,
     Outcome,
+    Overdue,
     Progress,
     Stale,
     Stopped,
@@ -42,10 +46,6 @@ from squid_mesh.telemetry import RunCreated, Telemetry
 SLICE_STEPS = 100
 SLICE_SECONDS = 30.0
 """One job goes on inline for so long, then hands over: no run keeps a place in a queue for good."""
-
-
-HANDING_ON = (1.0, 5.0)
-"""Seconds until a step that other code must run comes back to the queue: no storm, no long wait."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,19 +64,14 @@ class Job:
     untold: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PutBack:
-    """The job is to come again, in so many seconds."""
-
-    seconds: float
-
-
 @dataclass(slots=True)
 class Slice:
     """What one job has done so far."""
 
     job: Job
     holding: Holding
+    claimed_after: float
+    """The moment before its present claim was asked for, as `Lease` counts."""
     steps: int = 0
     began: float = field(default_factory=time.monotonic)
 
@@ -87,7 +82,7 @@ class Slice:
 
 
 class Driver:
-    """Drives runs of one mesh in one process. `ended` is told of each run that ends here."""
+    """Drives runs of one mesh in one process. `ended` is told where runs come to here."""
 
     def __init__(
         self,
@@ -95,25 +90,29 @@ class Driver:
         performer: Performer,
         ledger: Ledger,
         *,
-        queue: str,
+        settings: Settings,
+        lease: Lease,
         ended: Callable[[UUID, RunStatus], None],
         telemetry: Telemetry,
         alarm: Alarm,
+        decider: Decider,
     ) -> None:
         self._catalog = catalog
         self._performer = performer
         self._ledger = ledger
-        self._queue = queue
+        self._settings = settings
+        self._lease = lease
         self._ended = ended
         self._telemetry = telemetry
         self._alarm = alarm
+        self._decider = decider
         self.driving = Driving()
-        self.intake = Intake()
+        self.intake = Intake(ledger.give_back)
 
     async def drive(self, job: Job) -> PutBack | None:
         """Do one job. Returns `PutBack` when it came too early, or when an outcome got lost."""
         if self.intake.is_closed:
-            return PutBack(1.0)
+            return await self.intake.turn_away(job.id)
         with self.intake.job():
             try:
                 return await self._drive(job)
@@ -123,17 +122,16 @@ class Driver:
                 logger.exception("driving run %s from step %s failed", job.run_id, job.step)
                 raise
 
-    async def drain(self, grace: float) -> bool:
-        """Begin nothing more; whether everything under way has ended within `grace` seconds."""
-        return await self.intake.drain(grace)
-
     async def _drive(self, job: Job) -> PutBack | None:
         with self.driving.of(job.run_id, job.step) as holding:
-            slice_ = Slice(job, holding)
+            slice_ = Slice(job, holding, self._lease.now())
             claiming = await self._ledger.claim(job.run_id, job.step)
             match claiming:
                 case NotYet(left):
                     return PutBack(left)
+                case Overdue(definition):
+                    await self._time_out(job, definition)
+                    return None
                 case Nothing():
                     return None
                 case Claimed():
@@ -148,9 +146,12 @@ class Driver:
         """Perform one claimed step, write what follows; whether `claimed` is the next one now."""
         plan = await self._catalog.plan(claimed.definition)
         outlook = Outlook(plan, lambda step: self._goes_on(plan, step, slice_))
+        began = time.monotonic()
+        if not self._may_begin(plan, claimed.step, slice_):
+            later = Sleep(self._settings.until_handed_over())
+            return await self._record(claimed, outlook, later, slice_, began)
         if self._telemetry.is_heard:
             self._telemetry.tell(started(claimed))
-        began = time.monotonic()
         slice_.steps += 1
         result = await self._performer.perform(
             claimed, plan, lambda output: self._intend(claimed, outlook, output, slice_)
@@ -166,8 +167,29 @@ class Driver:
             result = refusal("invalid_output", message, claimed.step, claimed.attempt)
             return await self._record(claimed, outlook, result, slice_, began)
 
+    async def _time_out(self, job: Job, definition: str) -> None:
+        """Nobody decided about an approval in time: its run goes on without."""
+        plan = await self._catalog.plan(definition)
+        moved = await self._ledger.decide(
+            lambda conn: self._decider.time_out(conn, job.run_id, plan, job.step)
+        )
+        if moved is None:
+            return
+        workflow = plan.graph.spec.name
+        for event in decided(job.run_id, workflow, moved, Decided.TIMED_OUT):
+            self._telemetry.tell(event)
+        self._ended(job.run_id, moved.status)
+
+    def _may_begin(self, plan: Plan, step: str, slice_: Slice) -> bool:
+        """Whether a body may begin: one that is to run once at most, only under an unbroken lease.
+
+        Another process may have found it interrupted, and an operator may have it run again.
+        """
+        once = plan.steps[step].operations.on_interrupt != "retry"
+        return not once or self._lease.has_held_since(slice_.claimed_after)
+
     def _tell_created(self, claimed: Claimed, job: Job) -> None:
-        if job.untold and claimed.attempt == 1:
+        if job.untold and claimed.begins:
             self._telemetry.tell(
                 RunCreated(run_id=job.run_id, workflow=claimed.workflow, trigger=claimed.trigger)
             )
@@ -175,7 +197,7 @@ class Driver:
     async def _put_by(self, claimed: Claimed, unfit: Unfit) -> Result:
         """Leave a step to a process that declares its definition, or park it when none lives."""
         if await self._ledger.is_declared(claimed.definition):
-            return Sleep(random.uniform(*HANDING_ON))  # noqa: S311 (spreads load, guards nothing)
+            return Sleep(self._settings.until_handed_over())
         logger.warning(
             "step %s of run %s is parked until there is code that can call it: %s",
             claimed.step,
@@ -186,7 +208,7 @@ class Driver:
 
     def _goes_on(self, plan: Plan, step: str, slice_: Slice) -> bool:
         """Whether a step can run in this job: same queue, and this driver isn't done."""
-        queue = plan.steps[step].operations.queue or self._queue
+        queue = plan.steps[step].operations.queue or self._settings.queueing.queue
         here = queue == slice_.job.queue and plan.can_run(step)
         return here and not self.intake.is_closed and not slice_.is_used_up
 
@@ -197,6 +219,7 @@ class Driver:
         attempt = Attempt(claimed.run_id, claimed.step, claimed.attempt, slice_.job.id)
         progress = outlook.progress(attempt, result)
         slice_.holding.steps = (claimed.step, *candidates(progress))
+        slice_.claimed_after = self._lease.now()
         return progress
 
     async def _record(

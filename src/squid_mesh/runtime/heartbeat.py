@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any, LiteralString
 
 import psycopg
 
+from squid_mesh.runtime.lease import Lease
+from squid_mesh.store.connections import lively
 from squid_mesh.store.statements import Statements
 
 logger = logging.getLogger(__name__)
@@ -20,14 +21,19 @@ class Heartbeat:
     """Renews a boot's lease every `interval` seconds, with how long ago the event loop answered."""
 
     def __init__(
-        self, dsn: str, statements: Statements, boot: Mapping[str, Any], interval: float
+        self,
+        dsn: str,
+        statements: Statements,
+        boot: Mapping[str, Any],
+        interval: float,
+        lease: Lease,
     ) -> None:
         self._dsn = dsn
         self._statement: LiteralString = statements["heartbeat"]
         self._boot = boot
         self._interval = interval
         self._stopped = threading.Event()
-        self._answered = time.monotonic()
+        self._lease = lease
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="squid-mesh-heartbeat", daemon=True)
 
@@ -44,7 +50,7 @@ class Heartbeat:
         while not self._stopped.is_set():
             try:
                 with psycopg.connect(
-                    self._dsn, autocommit=True, application_name="squid_mesh heartbeat"
+                    lively(self._dsn), autocommit=True, application_name="squid_mesh heartbeat"
                 ) as connection:
                     self._beat_on(connection)
             except psycopg.Error as error:
@@ -54,15 +60,13 @@ class Heartbeat:
     def _beat_on(self, connection: psycopg.Connection[Any]) -> None:
         while not self._stopped.is_set():
             self._ask_loop()
-            age = time.monotonic() - self._answered
-            connection.execute(self._statement, {**self._boot, "loop_age": age})
+            asked = self._lease.now()
+            connection.execute(self._statement, {**self._boot, "loop_age": self._lease.loop_age})
+            self._lease.renewed(asked)
             self._stopped.wait(self._interval)
 
     def _ask_loop(self) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._answer)
+            self._loop.call_soon_threadsafe(self._lease.answered)
         except RuntimeError:  # the loop is closed: the process is on its way out
             self._stopped.set()
-
-    def _answer(self) -> None:
-        self._answered = time.monotonic()

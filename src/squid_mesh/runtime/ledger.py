@@ -14,8 +14,17 @@ from psycopg import AsyncConnection
 
 from squid_mesh.store.columns import Texts, Uuids
 from squid_mesh.store.committer import Busy, Committer, Lost
-from squid_mesh.store.records import Claim, Claiming, Interrupted, Loaded, Outcome, Progress, Start
-from squid_mesh.store.writes import Writer
+from squid_mesh.store.records import (
+    Claim,
+    Claiming,
+    Interrupted,
+    Loaded,
+    Outcome,
+    Progress,
+    Released,
+    Start,
+)
+from squid_mesh.store.writes import SOON, Writer
 
 type Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 
@@ -121,7 +130,7 @@ class Ledger:
 
     async def fail(self, progress: Progress) -> Outcome:
         """Fail a run that may have other steps under way."""
-        return await self._patiently(progress, lambda conn: self._writer.fail(conn, progress))
+        return await self._fail(progress, lambda conn: self._writer.fail(conn, progress))
 
     async def load(self, run_id: UUID) -> Loaded:
         """All outputs and errors that a run has stored."""
@@ -130,6 +139,10 @@ class Ledger:
     async def stage(self, jobs: list[int]) -> None:
         """Make jobs available whose time has come. Raises `Lost`."""
         await self._side.run(lambda conn: self._writer.stage(conn, jobs))
+
+    async def give_back(self, job: int) -> None:
+        """Make a job that was fetched available to others. Raises `Lost`."""
+        await self._side.run(lambda conn: self._writer.give_back(conn, job))
 
     async def is_declared(self, definition: str) -> bool:
         """Whether a living process declares this definition."""
@@ -174,8 +187,8 @@ class Ledger:
         )
         return [Interrupted(*row) for row in rows]
 
-    async def retry_interrupted(self, found: list[Interrupted]) -> set[tuple[UUID, str, int]]:
-        """Make interrupted steps ready again; which were, as (run, step, attempt)."""
+    async def retry_interrupted(self, found: list[Interrupted]) -> list[Released]:
+        """Make interrupted steps ready again, those whose run goes on and isn't held."""
         return await self._side.run(lambda conn: self._writer.retry_interrupted(conn, found))
 
     async def end_interrupted(self, found: Interrupted, progress: Progress) -> Outcome | Busy:
@@ -191,7 +204,7 @@ class Ledger:
 
     async def fail_interrupted(self, found: Interrupted, progress: Progress) -> Outcome:
         """Fail a run, with other steps under way, for the boot that held an interrupted step."""
-        return await self._patiently(
+        return await self._fail(
             progress,
             lambda conn: self._writer.fail(conn, progress, claim=found.claim, status="interrupted"),
         )
@@ -210,20 +223,33 @@ class Ledger:
         """Make parked steps ready; how many there were."""
         return await self._side.run(lambda conn: self._writer.release_parked(conn, steps))
 
-    async def _patiently(
-        self,
-        progress: Progress,
-        write: Callable[[AsyncConnection[Any]], Awaitable[Outcome]],
+    async def _fail(
+        self, progress: Progress, write: Callable[[AsyncConnection[Any]], Awaitable[Outcome]]
     ) -> Outcome:
-        """Write what needs a run's lock, without waiting for a host with the connection in hand.
-
-        A lost answer is asked again, as a committer does (law 14).
-        """
+        """Fail a run; a lost answer is asked again, as a committer does (law 14)."""
 
         async def write_again(connection: AsyncConnection[Any]) -> Outcome:
             outcome = await write(connection)
             return await self._writer.confirm_progress(connection, progress, outcome)
 
+        return await self._patiently(write, write_again)
+
+    async def decide[T](self, decide: Callable[[AsyncConnection[Any]], Awaitable[T]]) -> T:
+        """Make a decision that may be made again: a second time it finds nothing to decide."""
+
+        async def in_transaction(connection: AsyncConnection[Any]) -> T:
+            async with connection.transaction():
+                await connection.execute(SOON)
+                return await decide(connection)
+
+        return await self._patiently(in_transaction, in_transaction)
+
+    async def _patiently[T](
+        self,
+        write: Callable[[AsyncConnection[Any]], Awaitable[T]],
+        write_again: Callable[[AsyncConnection[Any]], Awaitable[T]],
+    ) -> T:
+        """Write what needs a run's lock, without waiting for a host with the connection in hand."""
         doubtful = False
         while not self._stopped:
             try:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from squid_mesh.definition.durations import seconds
-from squid_mesh.definition.spec import StepKind
+from squid_mesh.definition.spec import StepKind, Wire
 from squid_mesh.definition.values import MissingPath, Unreadable
 from squid_mesh.engine.inputs import Stored, read
 from squid_mesh.runtime.bodies import Bodies
@@ -38,8 +38,10 @@ class Performer:
                 return NO_OUTPUT
             case StepKind.WAIT:
                 return NO_OUTPUT if claimed.slept else _sleep(claimed, planned)
-            case StepKind.PAUSE | StepKind.APPROVAL:
+            case StepKind.PAUSE:
                 return Hold()
+            case StepKind.APPROVAL:
+                return _hold(claimed, planned)
 
     async def _call(
         self, claimed: Claimed, plan: Plan, planned: PlannedStep, intend: Intend
@@ -58,11 +60,24 @@ def _log(claimed: Claimed, planned: PlannedStep) -> None:
 
 
 def _sleep(claimed: Claimed, planned: PlannedStep) -> Sleep | BodyFailure:
-    """How long a wait sleeps, which the payload or an output may say."""
-    duration = planned.spec.duration
-    assert duration is not None, "a wait has a duration"
+    """How long a wait sleeps."""
+    assert planned.spec.duration is not None, "a wait has a duration"
+    time = _time(claimed, planned.spec.duration, "duration")
+    return time if isinstance(time, BodyFailure) else Sleep(time)
+
+
+def _hold(claimed: Claimed, planned: PlannedStep) -> Hold | BodyFailure:
+    """How long an approval waits for a person: for good, unless it has a deadline."""
+    if planned.spec.deadline is None:
+        return Hold()
+    time = _time(claimed, planned.spec.deadline, "deadline")
+    return time if isinstance(time, BodyFailure) else Hold(time)
+
+
+def _time(claimed: Claimed, wire: Wire, what: str) -> float | BodyFailure:
+    """Seconds, which the payload or an output may say."""
     stored = Stored(claimed.payload, claimed.outputs, claimed.errors)
     try:
-        return Sleep(seconds(read(duration, stored)))
+        return seconds(read(wire, stored))
     except (MissingPath, Unreadable) as error:
-        return refusal("invalid_input", f"the duration {error}", claimed.step, claimed.attempt)
+        return refusal("invalid_input", f"the {what} {error}", claimed.step, claimed.attempt)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import socket
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.bodies import Bodies
 from squid_mesh.runtime.catalog import Catalog
+from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.drive import Driver
 from squid_mesh.runtime.heartbeat import Heartbeat
+from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger, SideConnection
 from squid_mesh.runtime.loops import Loop
 from squid_mesh.runtime.openings import Openings
 from squid_mesh.runtime.payloads import Payloads
 from squid_mesh.runtime.perform import Performer
+from squid_mesh.runtime.pruning import Pruner
 from squid_mesh.runtime.recovery import Recovery
 from squid_mesh.runtime.scheduling import Scheduler
 from squid_mesh.runtime.settings import Settings
@@ -26,11 +32,17 @@ from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.runtime.threads import Threads
 from squid_mesh.runtime.transactions import Transactions
 from squid_mesh.runtime.waiting import Waiters
+from squid_mesh.store.committer import Lost
 from squid_mesh.store.connections import connect, connect_committer, connect_starter
 from squid_mesh.store.schedules import Timetable
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Writer
 from squid_mesh.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
+
+PRUNE_SECONDS = 60.0
+"""How often ended runs are looked for that are past their retention."""
 
 
 class Process:
@@ -58,6 +70,7 @@ class Process:
     async def start(self) -> None:
         """Register this boot, and begin to claim, beat and recover."""
         settings = self._settings
+        lease = Lease(settings.lease, settings.blocked, settings.heartbeat)
         self._boot: int = await self._side.run(self._begin_boot)
         writer = Writer(self._statements, settings.queueing, self._boot)
         self.ledger = Ledger(
@@ -74,16 +87,19 @@ class Process:
             self._catalog,
             Performer(Bodies(self._resources, self._threads, transactions)),
             self.ledger,
-            queue=settings.queueing.queue,
+            settings=settings,
+            lease=lease,
             ended=self.waiters.tell,
             telemetry=self._telemetry,
             alarm=self._alarm,
+            decider=Decider(self._statements, settings.queueing),
         )
         self.scheduler = Scheduler(
             self._catalog,
             Timetable(self._statements, settings.queueing, settings.lease),
             self._side,
             Payloads(self._threads),
+            settings=settings,
             intake=self.driver.intake,
             telemetry=self._telemetry,
         )
@@ -91,7 +107,7 @@ class Process:
             self._catalog,
             self.ledger,
             self.driver.driving,
-            blocked=settings.blocked,
+            settings=settings,
             requeue_schedules=self.scheduler.requeue,
             ended=self.waiters.tell,
             telemetry=self._telemetry,
@@ -102,28 +118,62 @@ class Process:
             self._statements,
             self._facts | {"boot": self._boot},
             settings.heartbeat,
+            lease,
         )
+        self._pruning = self._pruning_loop()
         await self.ledger.start()
         self._heartbeat.start()
         self._alarm.start()
         self._recovery.start()
         self.waiters.start()
+        if self._pruning is not None:
+            self._pruning.start()
+
+    def close(self) -> None:
+        """Begin nothing more: jobs that still come are others'."""
+        self.driver.intake.close()
 
     async def drain(self) -> None:
-        """Begin nothing more, and let what is under way come to its next boundary."""
-        await self.driver.drain(self._settings.grace)
+        """Let what is under way come to its next boundary."""
+        await self.driver.intake.drain(self._settings.grace)
 
     async def stop(self) -> None:
         """End; what is still claimed is another process's to recover, at once."""
+        if self._pruning is not None:
+            await self._pruning.stop()
         await self.waiters.stop()
         await self._recovery.stop()
         await self._alarm.stop()
         await self.ledger.stop()
         await self._heartbeat.stop()
-        await self._side.run(self._end_boot)
+        await self._let_go()
         await self._side.close()
         self._openings.close()
         self._threads.close()
+
+    def _pruning_loop(self) -> Loop | None:
+        """Deletes what has ended long ago, where that is wanted."""
+        age = self._settings.retention
+        if age is None:
+            return None
+        side = SideConnection(lambda: connect(self._settings.dsn, application="squid_mesh pruner"))
+        pruner = Pruner(self._statements, self._settings.queueing.worker, side.run)
+
+        async def prune() -> None:
+            try:
+                await pruner.prune(age)
+            finally:
+                await side.close()
+
+        return Loop("pruning", prune, min(PRUNE_SECONDS, age))
+
+    async def _let_go(self) -> None:
+        """Say that this boot has ended; without a database its lease says so, later."""
+        try:
+            async with asyncio.timeout(self._settings.lease):
+                await self._side.run(self._end_boot)
+        except (Lost, psycopg.Error, TimeoutError) as error:
+            logger.warning("what this process held is free when its lease is over: %r", error)
 
     @property
     def _facts(self) -> dict[str, Any]:

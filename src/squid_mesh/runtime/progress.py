@@ -71,8 +71,8 @@ class Outlook:
                 return self._after_failure(attempt, result, policy)
             case Sleep(delay):
                 return progress(attempt, StepStatus.SCHEDULED, delay=delay)
-            case Hold():
-                return progress(attempt, StepStatus.PAUSED)
+            case Hold(deadline):
+                return progress(attempt, StepStatus.PAUSED, delay=deadline, event="paused")
             case Unfit(action):
                 return progress(attempt, StepStatus.PENDING, needs=action)
             case _:
@@ -125,6 +125,7 @@ def progress(
     error: bytes | None = None,
     delay: float | None = None,
     needs: str | None = None,
+    event: str | None = None,
 ) -> Progress:
     """One record, of an attempt's end and where the run goes from it."""
     return Progress(
@@ -142,6 +143,7 @@ def progress(
         ends=onward.ends,
         fails=onward.fails,
         needs=needs,
+        event=event,
         job=attempt.job,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from uuid import UUID
 
 from squid_mesh.engine.states import RunStatus, StepStatus
@@ -17,17 +18,12 @@ from squid_mesh.runtime.driving import Driving
 from squid_mesh.runtime.failures import refusal
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.progress import Attempt, Outlook, progress
+from squid_mesh.runtime.settings import Settings
 from squid_mesh.store.committer import Busy
 from squid_mesh.store.records import Ended, Interrupted, Stale
-from squid_mesh.telemetry import StepInterrupted, Telemetry
+from squid_mesh.telemetry import RunEnded, StepInterrupted, Telemetry
 
 logger = logging.getLogger(__name__)
-
-MOST_INTERRUPTIONS = 10
-"""A step that was interrupted so often is likely what kills its workers: it is given up."""
-
-OVERDUE_SECONDS = 5.0
-"""How long a step may be due before its job is looked for."""
 
 
 class Recovery:
@@ -39,7 +35,7 @@ class Recovery:
         ledger: Ledger,
         driving: Driving,
         *,
-        blocked: float,
+        settings: Settings,
         requeue_schedules: Callable[[], Awaitable[None]],
         ended: Callable[[UUID, RunStatus], None],
         telemetry: Telemetry,
@@ -47,7 +43,7 @@ class Recovery:
         self._catalog = catalog
         self._ledger = ledger
         self._driving = driving
-        self._blocked = blocked
+        self._settings = settings
         self._requeue_schedules = requeue_schedules
         self._ended = ended
         self._telemetry = telemetry
@@ -61,7 +57,9 @@ class Recovery:
 
     async def take_over(self) -> None:
         """Try interrupted steps again, or end them as their policy says."""
-        found = await self._ledger.find_interrupted(self._driving.steps, blocked=self._blocked)
+        found = await self._ledger.find_interrupted(
+            self._driving.steps, blocked=self._settings.blocked
+        )
         lost = [i for i in found if self._is_lost(i)]
         policies = {i: await self._policy(i) for i in lost if await self._is_readable(i.definition)}
         await self._retry([i for i, policy in policies.items() if policy == "retry"])
@@ -76,7 +74,7 @@ class Recovery:
 
     async def requeue(self) -> None:
         """Give steps that are due and have no job a new one."""
-        if count := await self._ledger.requeue_overdue(OVERDUE_SECONDS):
+        if count := await self._ledger.requeue_overdue(self._settings.overdue):
             logger.warning("%d steps were due without a job and have a new one", count)
 
     async def release(self) -> None:
@@ -91,23 +89,37 @@ class Recovery:
         """Try interrupted steps again; those whose run is held now are found by the next sweep."""
         if not interrupted:
             return
-        ready = await self._ledger.retry_interrupted(interrupted)
-        logger.warning("%d interrupted steps are tried again", len(ready))
-        for one in interrupted:
-            if (one.run_id, one.step, one.attempt) in ready:
-                await self._tell(one, "retry")
+        released = await self._ledger.retry_interrupted(interrupted)
+        if count := sum(one.goes_on for one in released):
+            logger.warning("%d interrupted steps are tried again", count)
+        found = {(one.run_id, one.step, one.attempt): one for one in interrupted}
+        for one in released:
+            policy = "retry" if one.goes_on else "cancel"
+            await self._tell(found[one.run_id, one.step, one.attempt], policy)
+        ended = {one.run_id: one.outcome for one in released}
+        definitions = {one.run_id: one.definition for one in interrupted}
+        for run_id, outcome in ended.items():
+            if outcome is not None:
+                await self._tell_ended(run_id, definitions[run_id], outcome)
 
     async def _tell(self, interrupted: Interrupted, policy: str) -> None:
-        plan = await self._catalog.plan(interrupted.definition)
         self._telemetry.tell(
             StepInterrupted(
                 run_id=interrupted.run_id,
-                workflow=plan.graph.spec.name,
+                workflow=await self._workflow(interrupted.definition),
                 step=interrupted.step,
                 attempt=interrupted.attempt,
                 policy=policy,
             )
         )
+
+    async def _tell_ended(self, run_id: UUID, definition: str, status: RunStatus) -> None:
+        self._ended(run_id, status)
+        workflow = await self._workflow(definition)
+        self._telemetry.tell(RunEnded(run_id=run_id, workflow=workflow, status=status))
+
+    async def _workflow(self, definition: str) -> str:
+        return (await self._catalog.plan(definition)).graph.spec.name
 
     async def _is_readable(self, definition: str) -> bool:
         """Whether this code can read a definition; newer code's may be beyond it."""
@@ -121,7 +133,7 @@ class Recovery:
     async def _policy(self, interrupted: Interrupted) -> str:
         plan = await self._catalog.plan(interrupted.definition)
         policy = plan.steps[interrupted.step].operations.on_interrupt
-        too_often = interrupted.before + 1 >= MOST_INTERRUPTIONS
+        too_often = interrupted.before + 1 >= self._settings.max_interruptions
         return "fail" if policy == "retry" and too_often else policy
 
     async def _end(self, interrupted: Interrupted, policy: str) -> None:
@@ -139,6 +151,7 @@ class Recovery:
             record = progress(attempt, StepStatus.PAUSED, error=failure.stored)
         else:
             record = Outlook(plan, lambda _: False).given_up(attempt, failure)
+        record = replace(record, event="interrupted")
         by_itself = plan.graph.spec.flow or not record.fails
         write = self._ledger.end_interrupted if by_itself else self._ledger.fail_interrupted
         outcome = await write(interrupted, record)
@@ -146,4 +159,4 @@ class Recovery:
             return
         await self._tell(interrupted, policy)
         if isinstance(outcome, Ended):
-            self._ended(interrupted.run_id, outcome.status)
+            await self._tell_ended(interrupted.run_id, interrupted.definition, outcome.status)

@@ -27,7 +27,9 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """The step waits for a person."""
+    """The step waits for a person, until so many seconds from now if it has a deadline."""
+
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

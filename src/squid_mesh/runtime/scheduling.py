@@ -8,7 +8,6 @@ comes later, or again, or after the clock stepped back, finds the schedule waiti
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,10 +24,10 @@ from squid_mesh.engine.states import RunStatus
 from squid_mesh.engine.windows import Due, due_windows, next_window
 from squid_mesh.errors import InvalidTrigger
 from squid_mesh.runtime.catalog import Catalog
-from squid_mesh.runtime.drive import HANDING_ON, PutBack
-from squid_mesh.runtime.intake import Intake
+from squid_mesh.runtime.intake import Intake, PutBack
 from squid_mesh.runtime.ledger import SideConnection
 from squid_mesh.runtime.payloads import MAKING_SECONDS, Payloads
+from squid_mesh.runtime.settings import Settings
 from squid_mesh.store.committer import Lost
 from squid_mesh.store.records import FailedWindow, Start
 from squid_mesh.store.schedules import Declared, Name, Passing, Scheduled, Timetable
@@ -41,9 +40,6 @@ MOST_TRIES = 5
 
 BACKOFF = BackoffSpec(min=1.0, max=30.0)
 """Between these tries."""
-
-OVERDUE_SECONDS = 5.0
-"""How long a window may be due before its job is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +87,7 @@ class Scheduler:
         side: SideConnection,
         payloads: Payloads,
         *,
+        settings: Settings,
         intake: Intake,
         telemetry: Telemetry,
     ) -> None:
@@ -98,6 +95,7 @@ class Scheduler:
         self._timetable = timetable
         self._side = side
         self._payloads = payloads
+        self._settings = settings
         self._intake = intake
         self._telemetry = telemetry
         self._declared = {d.name: d for d in _declared(catalog)}
@@ -130,7 +128,7 @@ class Scheduler:
         if not self._declared:
             return
         names = list(self._declared)
-        count = await self._side.run(lambda conn: self._queue(conn, names, OVERDUE_SECONDS))
+        count = await self._side.run(lambda conn: self._queue(conn, names, self._settings.overdue))
         if count:
             logger.warning("%d schedules were due without a job and have a new one", count)
 
@@ -180,7 +178,7 @@ class Scheduler:
     async def fire(self, tick: Tick) -> PutBack | None:
         """Do what one job asks for. Returns `PutBack` when it is to come again."""
         if self._intake.is_closed:
-            return PutBack(1.0)
+            return await self._intake.turn_away(tick.job)
         with self._intake.job():
             try:
                 return await self._fire(tick)
@@ -215,7 +213,7 @@ class Scheduler:
             return False
 
         if await self._side.run(leave):
-            return PutBack(random.uniform(*HANDING_ON))  # noqa: S311 (spreads load, guards nothing)
+            return PutBack(self._settings.until_handed_over())
         logger.warning("%s of %s rests: no code declares it", tick.trigger, tick.workflow)
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -22,10 +23,14 @@ class Settings:
     name: str
     dsn: str
     queueing: Queueing
+    retention: float | None
     heartbeat: float
     lease: float
     blocked: float
     grace: float
+    overdue: float
+    handover: float
+    max_interruptions: int
 
     @classmethod
     def of(
@@ -34,36 +39,56 @@ class Settings:
         name: str,
         dsn: str,
         queueing: Queueing,
+        retention: timedelta | None,
         heartbeat: timedelta,
         lease: timedelta,
         blocked: timedelta,
         grace: timedelta,
+        overdue: timedelta,
+        handover: timedelta,
+        max_interruptions: int,
     ) -> Self:
         """Settings from what a host writes. Raises `InvalidConfig` with every one that is wrong."""
         settings = cls(
             name=name,
             dsn=dsn,
             queueing=queueing,
+            retention=None if retention is None else retention.total_seconds(),
             heartbeat=heartbeat.total_seconds(),
             lease=lease.total_seconds(),
             blocked=blocked.total_seconds(),
             grace=grace.total_seconds(),
+            overdue=overdue.total_seconds(),
+            handover=handover.total_seconds(),
+            max_interruptions=max_interruptions,
         )
         if problems := settings.problems():
             raise InvalidConfig(problems)
         return settings
+
+    def until_handed_over(self) -> float:
+        """Seconds until a step that other code must run is offered again, without a storm."""
+        return random.uniform(self.handover / 5, self.handover)  # noqa: S311 (spreads load)
 
     def problems(self) -> list[str]:
         """What is wrong, in sentences."""
         rules = {
             f"name={self.name!r}: use letters, digits and _": _NAME.fullmatch(self.name),
             "queue is empty: name an Oban queue": self.queueing.queue.strip(),
+            "retention must be positive, or None": self.retention is None or self.retention > 0,
             "heartbeat must be positive": self.heartbeat > 0,
             "lease must be at least twice heartbeat, or the living look dead": (
                 self.lease >= 2 * self.heartbeat
             ),
-            "blocked must be positive": self.blocked > 0,
+            "blocked must be at least four times heartbeat, or the living look blocked": (
+                self.blocked >= 4 * self.heartbeat
+            ),
             "grace must not be negative": self.grace >= 0,
+            "overdue must be positive, or steps whose job is about to come get another": (
+                self.overdue > 0
+            ),
+            "handover must be positive, or steps for other code storm": self.handover > 0,
+            "max_interruptions must be at least 1": self.max_interruptions >= 1,
         }
         return [problem for problem, holds in rules.items() if not holds]
 

@@ -10,17 +10,20 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
+from psycopg.errors import SerializationFailure
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh.errors import KeyConflict
+from squid_mesh.runtime.deciding import note
+from squid_mesh.runtime.facts import Facts
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.starting import same_request
 from squid_mesh.store.hosts import begin, connection_of, cursor_on
 from squid_mesh.store.records import Start
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, start_parameters
-from squid_mesh.telemetry import RunCreated, Telemetry
+from squid_mesh.telemetry import RunCreated, RunReplayed, Telemetry
 
 type Pool = AsyncConnectionPool[Any]
 
@@ -38,6 +41,12 @@ class Held:
     """The key was known: this run holds it, started with the same trigger and payload."""
 
     run_id: UUID
+
+
+_UNSEEN = (
+    "a key of these runs was taken by a transaction that this one can't see: roll back and try "
+    "again, or use the isolation level read committed"
+)
 
 
 class Starter:
@@ -82,6 +91,15 @@ class Starter:
                     self._tell(start)
         return results
 
+    async def replay(self, start: Start, facts: Facts, conn: Any) -> Started:
+        """Start a run that replays another, and keep who asked for it, in one transaction."""
+        async with self.transaction(conn) as connection:
+            inserted = await self._insert(connection, [start], untold=conn is not None)
+            await note(connection, self._statements, start.run_id, "replayed", facts)
+        if conn is None:
+            self._tell_replayed(start)
+        return Started(start, inserted[start.run_id])
+
     @asynccontextmanager
     async def connection(self, conn: Any) -> AsyncGenerator[AsyncConnection[Any]]:
         """The host's connection, or one of the pool."""
@@ -105,17 +123,27 @@ class Starter:
     ) -> dict[UUID, datetime]:
         parameters = start_parameters(starts, self._statements, self._queueing, untold=untold)
         async with cursor_on(connection, tuple_row) as cursor:
-            await cursor.execute(self._statements["start_runs"], parameters)
+            try:
+                await cursor.execute(self._statements["start_runs"], parameters)
+            except SerializationFailure as error:
+                error.add_note(_UNSEEN)
+                raise
             return dict(await cursor.fetchall())
 
     async def _holder(self, connection: AsyncConnection[Any], start: Start) -> UUID:
-        """The run that holds a start's key. Raises `KeyConflict` for another piece of work."""
+        """The run that holds a start's key. Raises `KeyConflict` for another piece of work.
+
+        Raises `SerializationFailure` when that run has been deleted since the key was met.
+        """
         async with cursor_on(connection, tuple_row) as cursor:
             await cursor.execute(
                 self._statements["find_by_key"], {"workflow": start.workflow, "key": start.key}
             )
             row = await cursor.fetchone()
-        assert row is not None, "a key that was taken has a holder"
+        if row is None:
+            raise SerializationFailure(
+                f"the run that held key {start.key!r} was deleted meanwhile: start it again"
+            )
         run_id, trigger, payload = row
         if not same_request(start, trigger, payload):
             raise KeyConflict(run_id, start.key or "")
@@ -124,4 +152,15 @@ class Starter:
     def _tell(self, start: Start) -> None:
         self._telemetry.tell(
             RunCreated(run_id=start.run_id, workflow=start.workflow, trigger=start.trigger)
+        )
+
+    def _tell_replayed(self, start: Start) -> None:
+        assert start.replayed_from is not None, "a replay has a source"
+        self._telemetry.tell(
+            RunReplayed(
+                run_id=start.run_id,
+                workflow=start.workflow,
+                trigger=start.trigger,
+                replayed_from=start.replayed_from,
+            )
         )

@@ -1,17 +1,23 @@
-"""The events that claims and recorded results amount to."""
+"""The events that claims, recorded results and cancellations amount to."""
 
 from __future__ import annotations
 
 from typing import TypedDict
 from uuid import UUID
 
+from squid_mesh.engine.gates import Decided
+from squid_mesh.engine.states import ENDED, RunStatus
+from squid_mesh.runtime.cancelling import Cancellation
+from squid_mesh.runtime.deciding import Moved
 from squid_mesh.runtime.failures import BodyFailure
 from squid_mesh.runtime.results import Hold, Output, Result, Sleep, Unfit
-from squid_mesh.store.records import Claimed, Ended, Outcome, Progress, Stale
+from squid_mesh.store.records import Advanced, Claimed, Ended, Outcome, Progress, Stale
 from squid_mesh.telemetry import (
     Event,
+    RunCancelRequested,
     RunEnded,
     StepCompleted,
+    StepDecided,
     StepFailed,
     StepPaused,
     StepRefused,
@@ -40,10 +46,40 @@ def recorded(
     if isinstance(outcome, Stale):
         return [StepRefused(**_facts(claimed))]
     told = _step_events(claimed, result, progress, duration)
+    if not isinstance(outcome, Advanced):  # its run goes nowhere: nothing comes after the attempt
+        told = [event for event in told if type(event) in _RESULTS]
     if isinstance(outcome, Ended):
         ended = RunEnded(run_id=claimed.run_id, workflow=claimed.workflow, status=outcome.status)
         return [*told, ended]
     return told
+
+
+_RESULTS: frozenset[type[Event]] = frozenset({StepCompleted, StepFailed})
+
+
+def decided(run_id: UUID, workflow: str, moved: Moved, decision: Decided) -> list[Event]:
+    """What to tell once a decision is durable, in order."""
+    step = StepDecided(
+        run_id=run_id,
+        workflow=workflow,
+        step=moved.step,
+        attempt=moved.attempt,
+        decision=decision,
+    )
+    if moved.status not in ENDED:
+        return [step]
+    return [step, RunEnded(run_id=run_id, workflow=workflow, status=moved.status)]
+
+
+def cancelled(run_id: UUID, workflow: str, cancellation: Cancellation) -> list[Event]:
+    """A run was cancelled, unless it had been before."""
+    if not cancellation.is_new:
+        return []
+    status = cancellation.status
+    asked = RunCancelRequested(run_id=run_id, workflow=workflow, status=status)
+    if status is not RunStatus.CANCELLED:
+        return [asked]
+    return [asked, RunEnded(run_id=run_id, workflow=workflow, status=status)]
 
 
 def _step_events(

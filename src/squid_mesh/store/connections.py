@@ -6,6 +6,7 @@ from typing import Any, LiteralString
 
 import orjson
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_loads
 
 from squid_mesh.store import columns
@@ -28,6 +29,23 @@ _ISOLATION = "set default_transaction_isolation = 'read committed'"
 _LOOK_UP = "set enable_seqscan = off"
 
 
+# A server that is gone without a word (its machine lost power, its address moved) is given up
+# within about a lease, whoever waits for whom. The kernel by itself waits for minutes to hours.
+_LIVELINESS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+def lively(dsn: str) -> str:
+    """A DSN whose connections notice a dead server soon; what it says itself about that stands."""
+    said = conninfo_to_dict(dsn)
+    return make_conninfo(dsn, **{k: v for k, v in _LIVELINESS.items() if k not in said})
+
+
 async def connect(dsn: str, *, application: str = "squid_mesh") -> AsyncConnection[Any]:
     """A connection that commits each statement by itself and reads JSON with orjson."""
     return await _connect(dsn, application, f"{_ISOLATION}; {_LOOK_UP}")
@@ -45,7 +63,7 @@ async def connect_starter(dsn: str) -> AsyncConnection[Any]:
 
 async def _connect(dsn: str, application: str, setup: LiteralString) -> AsyncConnection[Any]:
     connection = await AsyncConnection.connect(
-        dsn, autocommit=True, prepare_threshold=0, application_name=application
+        lively(dsn), autocommit=True, prepare_threshold=0, application_name=application
     )
     try:
         await connection.execute(setup, prepare=False)

@@ -77,6 +77,8 @@ class Claimed:
     errors: dict[str, Any]
     slept: bool
     """Whether this is a wait whose time has come."""
+    begins: bool = False
+    """Whether it is the run's first claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,13 @@ class NotYet:
     """The step is due later: in so many seconds."""
 
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """The step waits for a decision, and its deadline has passed."""
+
+    definition: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,8 @@ class Progress:
     `inline`, else handed over to a job in `queue`. With `joins` the steps that wait for this one
     count it off; a driver with `inline` takes the only one of them itself. `ends` says that this
     way through the graph is at its end, `fails` that the run fails with `error`. `needs` names the
-    action of a step that is parked until a process has code that can call it.
+    action of a step that is parked until a process has code that can call it. A paused step with a
+    `delay` is decided by nobody when it has passed. `event` is what the audit keeps of it.
     """
 
     run_id: UUID
@@ -116,6 +126,7 @@ class Progress:
     ends: bool = False
     fails: bool = False
     needs: str | None = None
+    event: str | None = None
     job: int | None = None
 
     @property
@@ -142,6 +153,20 @@ class Interrupted:
 
 
 @dataclass(frozen=True, slots=True)
+class Released:
+    """An interrupted attempt was recorded. `goes_on`: its step is ready again.
+
+    Otherwise the run was cancelled or failing, and may have ended with it: as `outcome`.
+    """
+
+    run_id: UUID
+    step: str
+    attempt: int
+    goes_on: bool
+    outcome: RunStatus | None
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """The outputs and errors that a run has stored, by step."""
 
@@ -153,7 +178,8 @@ class Loaded:
 class Advanced:
     """The record was written. `step` is the one that this driver has claimed with it, if any.
 
-    `job` is the one that the step itself comes back with, when it sleeps or is to be retried.
+    `job` is the one that the step itself comes back with: it sleeps, is to be retried, or has a
+    deadline.
     """
 
     step: str | None
@@ -178,4 +204,4 @@ class Ended:
 
 
 type Outcome = Advanced | Stale | Stopped | Ended
-type Claiming = Claimed | NotYet | Nothing
+type Claiming = Claimed | NotYet | Overdue | Nothing

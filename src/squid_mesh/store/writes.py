@@ -15,6 +15,7 @@ from psycopg.rows import tuple_row
 from squid_mesh.engine.states import RunStatus, StepStatus
 from squid_mesh.store.columns import Bigints, Bools, Floats, Ints, Texts, Uuids
 from squid_mesh.store.committer import BUSY, Busy
+from squid_mesh.store.outcomes import outcomes_of
 from squid_mesh.store.records import (
     Advanced,
     Claim,
@@ -26,18 +27,21 @@ from squid_mesh.store.records import (
     Nothing,
     NotYet,
     Outcome,
+    Overdue,
     Progress,
+    Released,
     Stale,
     Start,
     Stopped,
 )
 from squid_mesh.store.statements import Statements
 
-RECOVERY, CONTINUATION, START = 0, 2, 5
+RECOVERY, DECISION, CONTINUATION, START = 0, 1, 2, 5
 """Priorities of jobs (Oban runs the lowest first): what is under way goes before what begins."""
 
 
-_SOON = "set local lock_timeout = '50ms'"
+SOON = "set local lock_timeout = '50ms'"
+"""Before a lock that a host may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ class Writer:
             if row[1]:
                 outcomes[number] = _claimed(claims[number], row)
             elif isinstance(outcomes[number], Busy):
-                outcomes[number] = Nothing() if row[9] is None else NotYet(row[9])
+                outcomes[number] = _unclaimed(row[9], row[3])
         return outcomes
 
     async def load(self, connection: AsyncConnection[Any], runs: list[UUID]) -> list[Loaded | Busy]:
@@ -196,6 +200,7 @@ class Writer:
             "ends": Bools([r.ends for r in records]),
             "fails": Bools([r.fails for r in records]),
             "needs": Texts([r.needs for r in records]),
+            "event": Texts([r.event for r in records]),
             "continuation": CONTINUATION,
             **self._jobs(),
         }
@@ -221,7 +226,7 @@ class Writer:
         psycopg's `LockNotAvailable` soon when somebody else holds the run.
         """
         async with connection.transaction():
-            await connection.execute(_SOON)
+            await connection.execute(SOON)
             await connection.execute(self.statements["lock_run"], {"run": record.run_id})
             cursor = await connection.execute(
                 self.statements["fail_run"],
@@ -231,6 +236,7 @@ class Writer:
                     "attempt": record.attempt,
                     "claim": self.boot if claim is None else claim,
                     "status": status,
+                    "leaves": StepStatus.RUNNING,
                     "error": None if record.error is None else record.error.decode(),
                     "rest": self.statements.rest,
                 },
@@ -242,8 +248,8 @@ class Writer:
 
     async def retry_interrupted(
         self, connection: AsyncConnection[Any], found: Sequence[Interrupted]
-    ) -> set[tuple[UUID, str, int]]:
-        """Make interrupted steps ready again; which were, as (run, step, attempt)."""
+    ) -> list[Released]:
+        """Make interrupted steps ready again, those whose run goes on and isn't held."""
         cursor = await connection.execute(
             self.statements["retry_interrupted"],
             {
@@ -253,15 +259,27 @@ class Writer:
                 "claim": Bigints([i.claim for i in found]),
                 "n": len(found),
                 "recovery": RECOVERY,
+                "rest": self.statements.rest,
                 **self._jobs(),
             },
         )
-        return {(run_id, step, attempt) for run_id, step, attempt in await cursor.fetchall()}
+        return [
+            Released(
+                run_id, step, attempt, goes_on, None if outcome is None else RunStatus(outcome)
+            )
+            for run_id, step, attempt, goes_on, outcome in await cursor.fetchall()
+        ]
 
     async def stage(self, connection: AsyncConnection[Any], jobs: list[int]) -> None:
         """Make jobs available whose time has come."""
         await connection.execute(
             self.statements["stage_jobs"], {"jobs": jobs, "channel": self.statements.channel}
+        )
+
+    async def give_back(self, connection: AsyncConnection[Any], job: int) -> None:
+        """Make a job that was fetched available to others."""
+        await connection.execute(
+            self.statements["return_job"], {"job": job, "channel": self.statements.channel}
         )
 
     async def requeue_overdue(
@@ -335,8 +353,16 @@ def _is_as_written(record: Progress, row: tuple[Any, ...]) -> bool:
 _ASLEEP = frozenset({StepStatus.SCHEDULED, StepStatus.PENDING})
 
 
+def _unclaimed(due_in: float | None, definition: str) -> Claiming:
+    """Why a step can't be claimed; `due_in` is of one that waits for its time."""
+    if due_in is None:
+        return Nothing()
+    return NotYet(due_in) if due_in > 0 else Overdue(definition)
+
+
 def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
-    _, attempt, queue, definition, workflow, trigger, window_at, payload, resume, _, out, err = row
+    attempt, queue, definition, workflow, trigger, window_at, payload, resume = row[1:9]
+    out, err, begins = row[10:]
     return Claimed(
         run_id=claim.run_id,
         step=claim.step,
@@ -350,43 +376,9 @@ def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
         outputs=out or {},
         errors=err or {},
         slept=resume is not None and "until" in resume,
+        begins=begins,
     )
 
 
 def _joins(steps: tuple[str, ...]) -> bytes | None:
     return orjson.dumps([{"step": step} for step in steps]) if steps else None
-
-
-def outcomes_of(records: list[Progress], rows: Sequence[tuple[Any, ...]]) -> list[Outcome | Busy]:
-    """One outcome a record: accepted as asked for, unless a row of the flush says otherwise."""
-    outcomes: list[Outcome | Busy] = [
-        Advanced(record.next if record.inline else None) for record in records
-    ]
-    exceptions = {row[0]: set(row[-1]) for row in rows if row[-1] is not None}
-    everyone = set(range(len(records)))
-    for number in everyone - exceptions.get("done", everyone):
-        outcomes[number] = Stale()
-    for number in everyone - exceptions.get("locked", everyone):
-        outcomes[number] = BUSY
-    for number in exceptions.get("gone", ()):
-        outcomes[number] = Stale()
-    for kind, number, *step, _ in rows:
-        if kind not in _OF_THE_GROUP:
-            outcomes[number] = _outcome(kind, *step)
-    return outcomes
-
-
-_OF_THE_GROUP = frozenset({"locked", "done", "gone"})
-"""Rows that list records: those whose run was locked, those accepted, those whose run is gone."""
-
-
-def _outcome(kind: str, step: str | None = None) -> Outcome:
-    match kind:
-        case "joined":
-            return Advanced(step)
-        case "asleep":
-            return Advanced(None, job=int(step or 0))
-        case "stopped":
-            return Stopped()
-        case status:
-            return Ended(RunStatus(status))

@@ -78,6 +78,8 @@ create unique index runs_key on {schema}.runs (workflow, key) where key is not n
 create unique index runs_window on {schema}.runs (workflow, trigger, window_at) where window_at is not null;
 create index runs_listing on {schema}.runs (inserted_at desc, id desc);
 create index runs_by_workflow on {schema}.runs (workflow, inserted_at desc, id desc);
+create index runs_replayed on {schema}.runs (replayed_from, inserted_at, id) where replayed_from is not null;
+create index runs_children on {schema}.runs (parent) where parent is not null;
 -- What a sweep for interrupted steps reads: runs with a body under way, and no others.
 create index runs_busy on {schema}.runs (id) where running > 0;
 
@@ -115,7 +117,8 @@ create index steps_due on {schema}.steps (due_at) where due_at is not null;
 -- Parked steps: ready, but no worker had code that could call them.
 create index steps_parked on {schema}.steps (needs) where needs is not null;
 
--- Attempts that ended otherwise than completed. Never updated. A step's last attempt is its own row.
+-- Attempts that ended otherwise than completed. Never updated. A step's last attempt is its own row, unless
+-- it was interrupted and a person completed the step: such a row has no claim.
 create table {schema}.attempts (
   run_id uuid not null references {schema}.runs on delete cascade,
   step text not null,
@@ -134,7 +137,7 @@ create view {schema}.step_attempts as
   select run_id, step, attempt, case status when 'completed' then 'completed' else 'running' end,
          null, claim, started_at, case status when 'completed' then finished_at end
   from {schema}.steps
-  where status in ('running', 'completed') or status = 'paused' and error is null;
+  where status = 'running' or status = 'completed' and claim is not null or status = 'paused' and error is null;
 
 -- Manual decisions and what recovery did. Never updated.
 create table {schema}.audit_events (

@@ -8,9 +8,9 @@
 with asked as materialized (
   select *
   from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(status)b, %(output)b, %(error)b, %(delay)b,
-              %(next)b, %(queue)b, %(inline)b, %(joins)b, %(ends)b, %(fails)b, %(needs)b, %(job)b)
+              %(next)b, %(queue)b, %(inline)b, %(joins)b, %(ends)b, %(fails)b, %(needs)b, %(event)b, %(job)b)
     as t(ord, run_id, step, attempt, status, output, error, delay,
-         next, queue, inline, joins, ends, fails, needs, job)
+         next, queue, inline, joins, ends, fails, needs, event, job)
   limit %(n)s::int
 ),
 locked as materialized (
@@ -28,18 +28,18 @@ done as materialized (
     needs = case when l.going then l.needs end,
     output = l.output::json,
     error = l.error::json,
-    due_at = case when l.going and l.status = 'scheduled' then l.at + make_interval(secs => l.delay) end,
-    resume = case when l.going and l.status = 'scheduled' and l.error is null
+    due_at = case when l.going then l.at + make_interval(secs => l.delay) end,
+    resume = case when l.going and l.delay is not null and l.error is null
                   then json_build_object('until', l.at + make_interval(secs => l.delay)) else s.resume end,
-    job_id = case when l.going and l.status = 'scheduled'
+    job_id = case when l.going and l.delay is not null
                   then nextval(pg_get_serial_sequence('{oban}.oban_jobs', 'id')) else s.job_id end,
     finished_at = case when l.going and l.status in ('scheduled', 'paused', 'pending') then null else l.at end
   from locked l
   where s.run_id = l.run_id and s.step = l.step
     and s.status = 'running' and s.attempt = l.attempt and s.claim = %(boot)s::bigint
   returning l.ord, l.run_id, l.step, l.attempt, s.status, s.error, s.started_at, s.queue as own_queue,
-            s.job_id, s.due_at, l.delay, l.next, l.queue, l.inline, l.joins, l.ends, l.fails, l.job,
-            l.going, l.at
+            s.job_id, s.due_at, l.delay, l.next, l.queue, l.inline, l.joins, l.ends, l.fails, l.event,
+            l.job, l.going, l.at
 ),
 followed as (
   insert into {schema}.steps (run_id, step, status, attempt, claim, queue, started_at, due_at, job_id)
@@ -111,7 +111,8 @@ logged as (
 ),
 noted as (
   insert into {schema}.audit_events (run_id, step, type, at)
-  select run_id, step, 'interrupted', at from done where %(ended_as)s::text = 'interrupted'
+  select run_id, step, event, at from done
+  where event is not null and (status = 'paused' or event = 'interrupted')
 ),
 jobs as (
   insert into {oban}.oban_jobs (id, state, queue, worker, args, priority, max_attempts, scheduled_at)
@@ -125,7 +126,7 @@ jobs as (
     union all
     select run_id, step, queue, job_id, null from joined where status = 'pending'
     union all
-    select run_id, step, own_queue, job_id, delay from done where status = 'scheduled'
+    select run_id, step, own_queue, job_id, delay from done where due_at is not null
   ) x
   returning state, queue
 ),
@@ -150,7 +151,7 @@ select 'done', (select n::int from told), null,
 union all
 select 'joined', ord, step, null from joined where status = 'running'
 union all
-select 'asleep', ord, job_id::text, null from done where status = 'scheduled'
+select 'asleep', ord, job_id::text, null from done where due_at is not null
 union all
 select 'stopped', ord, null, null from done where not going
 union all

@@ -1,24 +1,28 @@
 -- A step failed for good and has no route: no further step starts, and the run has failed when the last
--- running body has ended. Under the run's lock, taken by a statement before this one, so that the
+-- running body has ended. It leaves a body behind, or (when somebody gave up an interrupted step) a pause,
+-- whose attempt was kept when it ended. Under the run's lock, taken by a statement before this one, so that the
 -- siblings it counts are the ones there are.
 with failed as (
   update {schema}.steps set status = 'failed', error = %(error)s::json, finished_at = {schema}.now()
   where run_id = %(run)s and step = %(step)s
-    and status = 'running' and attempt = %(attempt)s and claim = %(claim)s
+    and status = %(leaves)s and attempt = %(attempt)s and claim = %(claim)s
   returning run_id, step, attempt, error, claim, started_at, finished_at
 ),
 logged as (
   insert into {schema}.attempts (run_id, step, number, status, error, claim, started_at, finished_at)
   select run_id, step, attempt, %(status)s::text, error, claim, started_at, finished_at from failed
+  where %(leaves)s = 'running'
 ),
 noted as (
   insert into {schema}.audit_events (run_id, step, type, at)
-  select run_id, step, 'interrupted', finished_at from failed where %(status)s::text = 'interrupted'
+  select run_id, step, 'interrupted', finished_at from failed
+  where %(leaves)s = 'running' and %(status)s::text = 'interrupted'
 ),
 before as (
   select s.step, s.status, s.attempt, s.started_at, s.job_id, s.error, f.finished_at
   from {schema}.steps s, failed f
   where s.run_id = %(run)s and s.status in ('waiting', 'pending', 'scheduled', 'paused')
+    and s.step <> %(step)s
 ),
 stopped as (
   update {schema}.steps s set status = 'cancelled', due_at = null, needs = null, finished_at = b.finished_at

@@ -1,4 +1,5 @@
--- Interrupted steps are ready again, each with its job; the attempt that died is kept.
+-- Interrupted steps are ready again, each with its job; the attempt that died is kept. What belonged to
+-- a run that goes nowhere is cancelled, and with the last of it the run ends.
 -- Locks: the runs, without waiting (what is skipped is found again). Guards: the very attempt and claim
 -- that were found, so a body that ends after all is either before this or refused.
 with locked as materialized (
@@ -31,6 +32,7 @@ counted as (
                count(*) filter (where not going)::int as stopped, min(at) as at
         from interrupted group by run_id) m
   where r.id = m.run_id
+  returning r.id, r.outcome, r.watched
 ),
 logged as (
   insert into {schema}.attempts (run_id, step, number, status, claim, started_at, finished_at)
@@ -49,7 +51,10 @@ jobs as (
   returning queue
 ),
 told as materialized (
-  select count(pg_notify(%(channel)s::text, '{"queue":"' || queue || '"}'))
-  from (select distinct queue from jobs) q
+  select (select count(pg_notify(%(channel)s::text, '{"queue":"' || queue || '"}'))
+          from (select distinct queue from jobs) q)
+       + (select count(pg_notify(%(rest)s::text, id || ' ' || outcome))
+          from counted where watched and outcome is not null) as n
 )
-select i.run_id, i.step, i.attempt from interrupted i, told
+select i.run_id, i.step, i.attempt, i.going, c.outcome
+from interrupted i join counted c on c.id = i.run_id, told

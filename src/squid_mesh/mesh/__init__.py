@@ -1,0 +1,243 @@
+"""The composition root: one mesh of workflows in one process, and the calls that a host makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any, Self, TypedDict, Unpack
+
+from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from squid_mesh.definition.workflow import Workflow
+from squid_mesh.dispatch import oban as dispatch
+from squid_mesh.dispatch.fetching import Fetching
+from squid_mesh.dispatch.oban import Oban
+from squid_mesh.errors import InvalidConfig
+from squid_mesh.inspection.reader import Reader
+from squid_mesh.mesh.core import Pool
+from squid_mesh.mesh.decisions import Decisions
+from squid_mesh.mesh.keeping import Keeping
+from squid_mesh.mesh.looks import Looks
+from squid_mesh.mesh.schedules import Schedules
+from squid_mesh.mesh.starts import Starts
+from squid_mesh.runtime.catalog import Catalog
+from squid_mesh.runtime.deciding import Decider
+from squid_mesh.runtime.process import Process
+from squid_mesh.runtime.settings import Gathered, Settings
+from squid_mesh.runtime.starter import Starter
+from squid_mesh.runtime.surroundings import Resources
+from squid_mesh.store import migrations
+from squid_mesh.store.hosts import cursor_on
+from squid_mesh.store.statements import Statements
+from squid_mesh.store.writes import Queueing
+from squid_mesh.telemetry import Observer, Telemetry
+
+
+class Options(TypedDict, total=False):
+    """The options of `Mesh` that `Mesh.connect` passes on."""
+
+    schema: str
+    queue: str
+    resources: Iterable[object]
+    actions: Iterable[Callable[..., Any]]
+    observers: Iterable[Observer]
+    direct_dsn: str | None
+    retention: timedelta | None
+    heartbeat: timedelta
+    lease: timedelta
+    blocked: timedelta
+    grace: timedelta
+    overdue: timedelta
+    handover: timedelta
+    max_interruptions: int
+
+
+class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
+    """Workflows of one process, on the host's own Postgres pool and Oban.
+
+    `async with oban, mesh:` in this order. The mesh keeps a few connections of its own beside the
+    pool, which is for steps and readers; `direct_dsn` says where to, when the pool goes through
+    a pooler that has no sessions.
+
+    * `workflows`: the classes whose runs this process starts and drives.
+    * `name`: what jobs are registered under; two meshes on one Oban need two names.
+    * `schema`: where the tables are; `queue`: the Oban queue of steps that name none.
+    * `resources`: objects that steps wire with `resource(T)`; a SQLAlchemy `async_sessionmaker` or
+      `sessionmaker` makes what they wire with `session(…)`.
+    * `actions`: functions that only runs of earlier definitions still call.
+    * `observers`: called with each event of `squid_mesh.telemetry`, after its commit.
+    * `retention`: how long ended runs are kept; for good, unless it is given. See `prune`.
+    * `heartbeat`, `lease`: how often this process says that it lives, and after how long a silence
+      others take over its steps; `blocked`: after how long its event loop not answering.
+    * `grace`: how long `async with` waits for steps under way when it ends.
+    * `overdue`: after how long a step or a cron window that is due gets a new job, when the one it
+      had is gone.
+    * `handover`: how soon, at the latest, a step that this process has no code for is offered
+      again to one that has.
+    * `max_interruptions`: how often a step's process may die in the middle of it, before the step
+      fails: it is likely what kills them.
+
+    Raises `InvalidConfig` with every setting that is wrong.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        oban: Oban,
+        workflows: Sequence[type[Workflow[Any]]],
+        name: str = "squid_mesh",
+        schema: str = "squid_mesh",
+        queue: str = "squid_mesh",
+        resources: Iterable[object] = (),
+        actions: Iterable[Callable[..., Any]] = (),
+        observers: Iterable[Observer] = (),
+        direct_dsn: str | None = None,
+        retention: timedelta | None = None,
+        heartbeat: timedelta = timedelta(seconds=2),
+        lease: timedelta = timedelta(seconds=10),
+        blocked: timedelta = timedelta(seconds=60),
+        grace: timedelta = timedelta(seconds=15),
+        overdue: timedelta = timedelta(seconds=5),
+        handover: timedelta = timedelta(seconds=5),
+        max_interruptions: int = 10,
+    ) -> None:
+        self._pool = pool
+        self._oban = oban
+        self._owns_both = False
+        self._installs = False
+        self._telemetry = Telemetry(observers)
+        self._running: Process | None = None
+        self._open = AsyncExitStack()
+        config = Gathered()
+        with config.part():
+            self._statements = Statements(schema, dispatch.prefix_of(oban))
+        with config.part():
+            self._catalog = Catalog(workflows, actions, self._load_definition)
+        with config.part():
+            self._resources = Resources(resources)
+        with config.part():
+            self._settings = Settings.of(
+                name=name,
+                dsn=direct_dsn or _dsn_of(pool),
+                queueing=Queueing(queue, dispatch.worker_of(name)),
+                retention=retention,
+                heartbeat=heartbeat,
+                lease=lease,
+                blocked=blocked,
+                grace=grace,
+                overdue=overdue,
+                handover=handover,
+                max_interruptions=max_interruptions,
+            )
+        config.tell()
+        dispatch.register(self._settings.name)
+        self._reader = Reader(self._statements)
+        self._decider = Decider(self._statements, self._settings.queueing)
+        self._starter = Starter(pool, self._statements, self._settings.queueing, self._telemetry)
+
+    @classmethod
+    def connect(
+        cls,
+        dsn: str,
+        *,
+        workflows: Sequence[type[Workflow[Any]]],
+        queues: Mapping[str, int],
+        install: bool = False,
+        name: str = "squid_mesh",
+        max_connections: int = 10,
+        **options: Unpack[Options],
+    ) -> Self:
+        """A mesh with a pool and an Oban of its own, for a process that has neither.
+
+        `queues` says how many steps each queue runs at once here. With `install` the tables of Oban
+        and of Squid Mesh are created where they are missing. The rest as for `Mesh`.
+        """
+        pool: Pool = AsyncConnectionPool(dsn, open=False, min_size=1, max_size=max_connections)
+        oban = dispatch.own_oban(pool, name, dict(queues))
+        mesh = cls(pool, oban=oban, workflows=workflows, name=name, **options)
+        mesh._owns_both = True
+        mesh._installs = install
+        return mesh
+
+    # life
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Drain and stop."""
+        await self.stop()
+
+    async def start(self) -> None:
+        """Begin to start and drive runs. Raises `NotInstalled` when tables are missing."""
+        async with AsyncExitStack() as opening:
+            if self._owns_both:
+                await opening.enter_async_context(self._pool)
+            if self._installs:
+                await self.install()
+            async with self._pool.connection() as connection:
+                await dispatch.check(connection, self._statements.oban)
+                await migrations.check(connection, self._statements)
+            await self._register()
+            process = Process(
+                self._settings,
+                self._statements,
+                self._catalog,
+                self._resources,
+                self._telemetry,
+                self._pool,
+            )
+            await process.start()
+            opening.push_async_callback(process.stop)
+            await process.scheduler.register()
+            dispatch.attach(self._settings.name, process.driver.drive, process.scheduler.fire)
+            opening.callback(dispatch.detach, self._settings.name)
+            if self._owns_both:
+                await self._oban.start()
+                opening.push_async_callback(self._oban.stop)
+            opening.push_async_callback(process.drain)
+            fetching = Fetching(self._oban, self._catalog.queues(self._settings.queueing.queue))
+            await fetching.begin()
+            opening.push_async_callback(fetching.end)
+            opening.callback(process.close)
+            self._open = opening.pop_all()
+            self._running = process
+
+    async def stop(self) -> None:
+        """Begin nothing more, let steps under way end, and let go of everything."""
+        self._running = None
+        await self._open.aclose()
+
+    # parts
+
+    async def _register(self) -> None:
+        async with self._pool.connection() as connection:
+            for definition in self._catalog.definitions.values():
+                await connection.execute(
+                    self._statements["register_definition"],
+                    {
+                        "version": definition.version,
+                        "workflow": definition.spec.name,
+                        "spec": definition.document.decode(),
+                    },
+                )
+
+    async def _load_definition(self, version: str) -> bytes:
+        async with self._pool.connection() as connection:
+            cursor = cursor_on(connection, tuple_row)
+            await cursor.execute(self._statements["load_definition"], {"version": version})
+            row = await cursor.fetchone()
+        assert row is not None, "a run's definition is kept as long as the run"
+        return str(row[0]).encode()
+
+
+def _dsn_of(pool: Pool) -> str:
+    conninfo = getattr(pool, "conninfo", None)
+    if isinstance(conninfo, str):
+        return conninfo
+    raise InvalidConfig(["this pool doesn't tell its conninfo: pass direct_dsn=…"])
