@@ -150,7 +150,7 @@ async def test_a_run_without_transactional_steps_executes_nothing_more(
     """One statement to start it, one to claim, one for each step: no transaction of its own."""
     async with (
         proxied(dsn) as (proxy, through),
-        worker(through, journal=dsn, lease=LEASE, heartbeat=20) as process,
+        worker(through, journal=dsn, lease=LEASE, heartbeat=10) as process,
     ):
         proxy.seen.clear()
         await process.starts(Chain)
