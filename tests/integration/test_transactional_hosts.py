@@ -19,6 +19,7 @@ from tests.clock import every
 from tests.integration.transactional import (
     _TABLES,
     WORKFLOWS,
+    Host,
     InSession,
     InSyncSession,
     OnConnection,
@@ -103,7 +104,7 @@ async def test_how_a_host_sets_up_its_pool_does_not_matter(
         oban = oban_on(obans)
         mesh = Mesh(hosts, oban=oban, workflows=WORKFLOWS, resources=[script, probe])
         async with oban, mesh:
-            stage = Stage(dsn, mesh, script, probe)
+            stage = Stage(dsn, mesh, script, probe, Host())
             assert statuses(await stage.plays(OnConnection, act))["after"] == "completed"
             assert statuses(await stage.plays(OnSyncConnection, act_sync))["after"] == "completed"
             assert await stage.effects() == ["written"] * 2

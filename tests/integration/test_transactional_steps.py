@@ -47,8 +47,7 @@ async def test_writes_are_there_with_the_result(stage: Stage, kind: str) -> None
 @every_kind
 async def test_nobody_sees_them_before_and_nobody_waits(stage: Stage, kind: str) -> None:
     """The run is locked only once its body has returned."""
-    hold = stage.script.hold if kind.startswith("sync") else stage.script.hold_on_loop
-    stage.script.act = hold
+    stage.holds(kind)
     run = await stage.mesh.start_run(KINDS[kind])
     await stage.has_begun()
     assert await stage.effects() == []

@@ -28,6 +28,7 @@ from tests.integration.transactional import (
     Joined,
     OnConnection,
     Plain,
+    Rival,
     Stage,
     every_kind,
     nothing,
@@ -123,8 +124,7 @@ async def held(dsn: str, run: UUID) -> AsyncGenerator[None]:
 async def test_a_run_that_somebody_holds_is_waited_for_with_the_writes(
     stage: Stage, kind: str
 ) -> None:
-    hold = stage.script.hold if kind.startswith("sync") else stage.script.hold_on_loop
-    stage.script.act = hold
+    stage.holds(kind)
     run = await stage.mesh.start_run(KINDS[kind])
     await stage.has_begun()
     async with held(stage.dsn, run.id):
@@ -225,3 +225,37 @@ async def test_a_thread_that_waits_in_the_database_is_cancelled_there(stage: Sta
         return bool(ended)
 
     await eventually(has_ended, within=timedelta(seconds=10))
+
+
+# -- the end of the process
+
+
+@every_kind
+async def test_a_body_that_the_process_does_not_wait_for_leaves_no_writes(
+    dsn: str, kind: str
+) -> None:
+    """The next process begins it anew."""
+    async with staged(dsn) as stage:
+        stage.holds(kind)
+        run = await stage.mesh.start_run(KINDS[kind])
+        await stage.has_begun()
+    assert await stage.effects() == []
+    async with staged(dsn, makes_tables=False) as heir:
+        assert (await ended(heir.mesh, run.id)).status == "completed"
+    assert await heir.effects() == ["written"]
+
+
+# -- runs that wait for each other
+
+
+async def test_bodies_that_cancel_each_other_s_runs_do_not_wait_for_good(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each holds the run that the other needs. One gives up, and finds its run cancelled."""
+    monkeypatch.setattr(transactions, "PATIENCE", 0.4)
+    runs = [run.id for run in await stage.mesh.start_runs(Rival, [{}] * 2)]
+    stage.host.rivals = {runs[0]: runs[1], runs[1]: runs[0]}
+    stage.host.ready.set()
+    statuses = sorted([str((await ended(stage.mesh, run)).status) for run in runs])
+    assert statuses == ["cancelled", "completed"]
+    assert await stage.effects() == ["written"]

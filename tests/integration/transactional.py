@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from psycopg import AsyncConnection, Connection
@@ -212,11 +213,25 @@ async def cancels_itself(connection: AsyncConnection[Any], at: StepContext, host
     return str((await host.mesh.cancel_run(at.run_id, conn=connection)).status)
 
 
+async def cancels_rival(connection: AsyncConnection[Any], at: StepContext, host: "Host") -> str:
+    await connection.execute(WRITE)
+    await host.ready.wait()
+    host.calls += 1
+    await host.mesh.cancel_run(host.rivals[at.run_id], conn=connection)
+    if host.calls <= len(host.rivals):
+        await host.all_there.wait()
+    return "won"
+
+
 @dataclass
 class Host:
     """What an application's steps know of their application."""
 
     held: list[Mesh] = field(default_factory=list)
+    rivals: dict[UUID, UUID] = field(default_factory=dict)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    all_there: asyncio.Barrier = field(default_factory=lambda: asyncio.Barrier(2))
+    calls: int = 0
 
     @property
     def mesh(self) -> Mesh:
@@ -232,6 +247,10 @@ class Cancelling(Workflow[NoPayload]):
     after = step(passed).takes(cancel.output, resource(Probe))
 
 
+class Rival(Workflow[NoPayload]):
+    work = step(cancels_rival).takes(connection(), context, resource(Host))
+
+
 class Plain(Workflow[NoPayload]):
     work = step(rescued).takes(resource(Probe))
 
@@ -239,7 +258,7 @@ class Plain(Workflow[NoPayload]):
 WORKFLOWS: Workflows = [
     *KINDS.values(),
     *(HandedOver, Ending, Joined, InTime, InTimeSync, InTimeSession, InTimeSyncSession),
-    *(Starting, Cancelling, Plain),
+    *(Starting, Cancelling, Rival, Plain),
 ]
 
 _TABLES = """
@@ -257,10 +276,16 @@ class Stage:
     mesh: Mesh
     script: Script
     probe: Probe
+    host: Host
 
     async def plays(self, workflow: type[Workflow[NoPayload]], act: Any = nothing) -> RunDetails:
         self.script.act = act
         return await play(self.mesh, workflow)
+
+    def holds(self, kind: str) -> None:
+        """Keep bodies of this kind until the gate is open."""
+        script = self.script
+        script.act = script.hold if kind.startswith("sync") else script.hold_on_loop
 
     async def effects(self) -> list[str]:
         rows = await every(self.dsn, "select what from effects order by id")
@@ -279,9 +304,10 @@ def sqlalchemy_dsn(dsn: str) -> str:
 
 @asynccontextmanager
 async def staged(
-    dsn: str, *, extra: tuple[object, ...] = (), **options: Any
+    dsn: str, *, extra: tuple[object, ...] = (), makes_tables: bool = True, **options: Any
 ) -> AsyncGenerator[Stage]:
-    await every(dsn, _TABLES)
+    if makes_tables:
+        await every(dsn, _TABLES)
     engine, sync_engine = (
         create_async_engine(sqlalchemy_dsn(dsn)),
         create_engine(sqlalchemy_dsn(dsn)),
@@ -298,7 +324,7 @@ async def staged(
     try:
         async with on_host(dsn, WORKFLOWS, resources=[*resources, *extra], **options) as mesh:
             host.held.append(mesh)
-            yield Stage(dsn, mesh, script, probe)
+            yield Stage(dsn, mesh, script, probe, host)
     finally:
         script.gate.set()
         await engine.dispose()

@@ -10,26 +10,33 @@ from typing import Any
 import pytest
 
 from squid_mesh import Workflow
-from squid_mesh.runtime import recovery
 from tests.laws.journal import Journal
+from tests.laws.processes import worker
 from tests.laws.test_law_04_boundaries import crash_everywhere
-from tests.laws.transactional import EFFECTS, WORKFLOWS, effects, install, makers, torn
+from tests.laws.transactional import (
+    CRASHING,
+    EFFECTS,
+    WORKFLOWS,
+    PayAtLeisure,
+    effects,
+    install,
+    makers,
+    torn,
+)
 from tests.laws.worker import HEARTBEAT, LEASE, OVERDUE
-from tests.laws.worlds import all_ended, unsound
+from tests.laws.worlds import all_ended, tables, unsound
 from tests.meshes import eventually, on_host
 
 _OF_A_STEP = 2 * len(["begin", "enter", "write", "name", "advance", "commit"])
 AT_LEAST = {"PayTogether": 3 * _OF_A_STEP, "PayOtherwise": 2 * _OF_A_STEP - 4}
 
 
-@pytest.mark.parametrize("workflow", WORKFLOWS)
+@pytest.mark.parametrize("workflow", CRASHING)
 async def test_an_effect_is_there_once_and_never_without_its_result(
     dsn: str,
     journal: Journal,
     workflow: type[Workflow[Any]],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recovery, "OVERDUE_SECONDS", OVERDUE)
     await install(dsn)
     boundaries = await crash_everywhere(dsn, workflow)
     assert boundaries >= AT_LEAST.get(workflow.__name__, _OF_A_STEP)
@@ -41,7 +48,12 @@ async def test_an_effect_is_there_once_and_never_without_its_result(
     async with (
         makers(dsn) as extra,
         on_host(
-            dsn, WORKFLOWS, resources=[journal, *extra], heartbeat=HEARTBEAT, lease=LEASE
+            dsn,
+            WORKFLOWS,
+            resources=[journal, *extra],
+            heartbeat=HEARTBEAT,
+            lease=LEASE,
+            overdue=OVERDUE,
         ) as heir,
     ):
 
@@ -56,3 +68,29 @@ async def test_an_effect_is_there_once_and_never_without_its_result(
     assert await unsound(dsn) == []
     once_each = [(workflow.__name__, step) for step in EFFECTS[workflow.__name__] for _ in runs]
     assert await effects(dsn) == sorted(once_each)
+
+
+async def test_a_process_that_stood_still_in_its_body_commits_nothing_late(
+    dsn: str, journal: Journal
+) -> None:
+    """Others have taken over by then: its writes are rolled back with its refused result."""
+    await install(dsn)
+    options = {"module": "tests.laws.transactional"}
+    async with worker(dsn, **options) as zombie:
+        run = await zombie.starts(PayAtLeisure)
+        await journal.has(1, "pay")
+        zombie.stops()
+        async with worker(dsn, **options) as heir:
+            await journal.has(2, "pay")
+            await journal.let_go(run)
+            await eventually(lambda: all_ended(dsn))
+            assert await effects(dsn) == [("PayAtLeisure", "pay")]
+            before = await tables(dsn)
+            zombie.goes_on()
+            await journal.has_passed(zombie.pid)
+            await zombie.leaves()
+            await heir.leaves()
+    assert await tables(dsn) == before
+    assert await effects(dsn) == [("PayAtLeisure", "pay")]
+    assert await torn(dsn) == []
+    assert await unsound(dsn) == []

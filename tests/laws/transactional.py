@@ -60,6 +60,14 @@ def in_sync_session(at: StepContext, session: Session) -> str:
     return at.step
 
 
+async def write_and_hold(
+    at: StepContext, connection: AsyncConnection[Any], journal: Journal
+) -> str:
+    await connection.execute(_WRITE, facts(at))
+    await journal.hold(at)
+    return at.step
+
+
 async def break_after_writing(at: StepContext, connection: AsyncConnection[Any]) -> str:
     await connection.execute(_WRITE, facts(at))
     raise StepError("it is no use", retryable=False)
@@ -109,7 +117,13 @@ class PayOtherwise(Workflow[NoPayload]):
     )
 
 
-WORKFLOWS: Workflows = [
+class PayAtLeisure(Workflow[NoPayload]):
+    pay = step(write_and_hold).takes(context, connection(), resource(Journal))
+    after = step(note).takes(context, resource(Journal))
+    flow = pay >> after >> complete
+
+
+CRASHING: Workflows = [
     PayOnConnection,
     PayOnSyncConnection,
     PayInSession,
@@ -118,7 +132,10 @@ WORKFLOWS: Workflows = [
     PayOtherwise,
 ]
 
+WORKFLOWS: Workflows = [*CRASHING, PayAtLeisure]
+
 EFFECTS = {
+    "PayAtLeisure": {"pay"},
     "PayOnConnection": {"pay"},
     "PayOnSyncConnection": {"pay"},
     "PayInSession": {"pay"},

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -37,7 +38,10 @@ from squid_mesh.store.writes import Writer
 logger = logging.getLogger(__name__)
 
 PATIENCE = 5.0
-"""Seconds that a body's writes, and their locks, are kept while somebody else holds its run."""
+"""Seconds that a body's writes, and their locks, are kept while somebody else holds its run.
+
+Up to half of it less: of two that wait for each other one gives up, and the other goes on.
+"""
 
 _LONGEST_PAUSE = 0.1
 _RECONNECTING = 0.5
@@ -239,7 +243,7 @@ class Transactions:
     async def _write(self, transaction: Transaction, inside: Inside, output: Output) -> _Decided:
         progress = inside.intend(output)
         statement, parameters = self._writer.flush([progress])
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE * random.uniform(0.5, 1.0)  # noqa: S311 (spreads load)
         pause = 0.001
         while True:
             try:
