@@ -63,10 +63,10 @@ class Openings:
             case _, False:
                 return self._sync_session()
 
-    def close(self) -> None:
-        """Let go of the connections of our own."""
+    async def close(self) -> None:
+        """Let go of the connections of our own; of one that a thread still uses, once it is back."""
         if self._own is not None:
-            self._threads.begin(partial(self._own.close, timeout=0))
+            await self._threads.run(self._own.close)
 
     def _threaded(
         self, opening: Callable[[], AbstractContextManager[OpenedSync]]

@@ -148,7 +148,7 @@ class Process:
         await self._heartbeat.stop()
         await self._let_go()
         await self._side.close()
-        self._openings.close()
+        await self._openings.close()
         self._threads.close()
 
     def _pruning_loop(self) -> Loop | None:

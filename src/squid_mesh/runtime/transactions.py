@@ -222,7 +222,7 @@ class Transactions:
     async def _is_named(self, entered: _Entered) -> bool:
         """Whether the transaction is still the one that was begun."""
         statement = self._writer.statements["name_transaction"]
-        ((name,),) = await entered.transaction.rows(statement, {})
+        ((name, *_),) = await entered.transaction.rows(statement, {})
         return bool(name == entered.name)
 
     async def _ended(

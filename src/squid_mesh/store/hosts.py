@@ -26,10 +26,10 @@ def cursor_on[Row](
 async def rows_from(
     connection: AsyncConnection[Any], statement: LiteralString, parameters: Mapping[str, Any]
 ) -> list[tuple[Any, ...]]:
-    """Execute one of our statements in the host's transaction, and leave no trace of it."""
+    """Execute one of our statements in the host's transaction, prepared as the host's are."""
     async with connection.cursor(row_factory=tuple_row) as cursor:
         columns.register(cursor)
-        await cursor.execute(statement, parameters, prepare=False)
+        await cursor.execute(statement, parameters)
         return await cursor.fetchall()
 
 
@@ -39,7 +39,7 @@ def sync_rows_from(
     """The same on a sync connection."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         columns.register(cursor)
-        cursor.execute(statement, parameters, prepare=False)
+        cursor.execute(statement, parameters)
         return cursor.fetchall()
 
 
