@@ -113,10 +113,10 @@ class Process:
         )
         await self.ledger.start()
         self._heartbeat.start()
-        self.lookout.start()
         self._alarm.start()
         self._recovery.start()
         self.waiters.start()
+        self.lookout.start()
 
     def close(self) -> None:
         """Begin nothing more: jobs that still come are others'."""
@@ -128,10 +128,10 @@ class Process:
 
     async def stop(self) -> None:
         """End; what is still claimed is another process's to recover, at once."""
+        await self.lookout.stop()
         await self.waiters.stop()
         await self._recovery.stop()
         await self._alarm.stop()
-        await self.lookout.stop()
         await self.ledger.stop()
         await self._heartbeat.stop()
         await self._let_go()

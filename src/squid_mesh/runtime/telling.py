@@ -44,11 +44,14 @@ def recorded(
         return [StepRefused(**_facts(claimed))]
     told = _step_events(claimed, result, progress, duration)
     if not isinstance(outcome, Advanced):  # its run goes nowhere: nothing comes after the attempt
-        told = [event for event in told if isinstance(event, StepCompleted | StepFailed)]
+        told = [event for event in told if type(event) in _RESULTS]
     if isinstance(outcome, Ended):
         ended = RunEnded(run_id=claimed.run_id, workflow=claimed.workflow, status=outcome.status)
         return [*told, ended]
     return told
+
+
+_RESULTS: frozenset[type[Event]] = frozenset({StepCompleted, StepFailed})
 
 
 def cancelled(run_id: UUID, workflow: str, cancellation: Cancellation) -> list[Event]:
