@@ -1,4 +1,4 @@
-"""`python -m bench.systems NAME DSN LOAD`: measure one system, and print what came of it as JSON."""
+"""`python -m bench.systems NAME DSN LOAD`: measure one system, and print the result as JSON."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Job:
 
 async def measure(dsn: str, load: Load) -> Measured:
     """Enqueue as many jobs as there are steps, in batches, while they are worked on."""
-    global done, io_ms  # noqa: PLW0603  # the worker is called by name
+    global done, io_ms  # the worker is called by name
     done, io_ms = Done(), load.io_ms
     pool = await Oban.create_pool(dsn, max_size=10)
     await install(pool)
