@@ -8,6 +8,7 @@ import uvloop
 
 from bench.chains import latency, percentile, throughput
 from bench.floor import floor
+from bench.lists import lists
 from squid_mesh import embedded
 
 
@@ -16,7 +17,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--lists", type=int, metavar="RUNS", help="only list_runs, among so many")
     options = parser.parse_args()
+    if options.lists:
+        with embedded.server() as dsn:
+            for name, took in uvloop.run(lists(dsn, runs=options.lists)).items():
+                print(f"{name:28} {took}")
+        return
     for _ in range(options.rounds):
         with embedded.server() as dsn:
             steps = uvloop.run(floor(dsn, runs=options.runs))
