@@ -11,6 +11,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from statistics import median
 
+import uvloop
+
+from bench.lists import lists
 from bench.load import Load, Measured, percentile
 from squid_mesh import embedded
 
@@ -75,7 +78,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--loads", nargs="+", type=int, help="only these, counted from 1")
+    parser.add_argument("--lists", type=int, metavar="RUNS", help="only list_runs, among so many")
     options = parser.parse_args()
+    if options.lists:
+        with embedded.server() as dsn:
+            for name, took in uvloop.run(lists(dsn, runs=options.lists)).items():
+                print(f"{name:28} {took}")
+        return
     for number, (load, systems) in enumerate(loads(options.runs), 1):
         if options.loads and number not in options.loads:
             continue
