@@ -71,6 +71,7 @@ async def no_makers(_: str) -> AsyncGenerator[list[object]]:
 async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
     if "stands_still_before" in options:
         stand_still_before(options["stands_still_before"])
+    module.hangs = options.get("hangs", False)
     async with (
         Journal(journal_dsn) as journal,
         getattr(module, "makers", no_makers)(dsn) as makers,

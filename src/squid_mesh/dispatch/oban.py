@@ -71,12 +71,14 @@ def _worker(mesh: str) -> type:
 
 
 def _job(job: Any) -> Job:
+    source = job.args.get("replayed_from")
     return Job(
         run_id=UUID(job.args["run"]),
         step=job.args["step"],
         queue=job.queue,
         id=job.id,
         untold=job.args.get("untold", False),
+        replayed_from=None if source is None else UUID(source),
     )
 
 

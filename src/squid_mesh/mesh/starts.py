@@ -49,6 +49,7 @@ class Starts(Core):
         request = Request(payload=payload, trigger=trigger, key=key, tags=tags, priority=priority)
         start = to_start(definition, request)
         started = await self._starter.start(start, self._process.ledger, conn)
+        self._process.lookout.started(start.workflow)
         return await self._as_run(started, conn)
 
     async def start_runs[T: Payload](
@@ -73,6 +74,7 @@ class Starts(Core):
             for index, (payload, key) in enumerate(zip(payloads, keys, strict=True))
         ]
         started = await self._starter.start_all(starts, conn)
+        self._process.lookout.started(definition.spec.name)
         return [await self._as_run(one, conn) for one in started]
 
     async def replay_run(
@@ -93,7 +95,7 @@ class Starts(Core):
         facts = Facts(actor=actor, comment=comment)
         if problems := facts.problems(needs_actor=False):
             raise InvalidReview(problems)
-        wanted = parsed(run_id)
+        wanted, process = parsed(run_id), self._process
         async with self._starter.connection(conn) as connection:
             source = await self._reader.row(connection, wanted)
         request = Request(
@@ -104,6 +106,7 @@ class Starts(Core):
         )
         start = to_start(self._catalog.definition(source["workflow"]), request)
         started = await self._starter.replay(replace(start, replayed_from=wanted), facts, conn)
+        process.lookout.started(start.workflow)
         return await self._as_run(started, conn)
 
     async def _as_run(self, started: Started | Held, conn: Any) -> Run:

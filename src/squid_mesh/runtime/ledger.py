@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 
 from squid_mesh.store.columns import Texts, Uuids
 from squid_mesh.store.committer import Busy, Committer, Lost
+from squid_mesh.store.producers import Producer, find_producers
 from squid_mesh.store.records import (
     Claim,
     Claiming,
@@ -149,6 +150,11 @@ class Ledger:
         parameters = {"definition": definition, "silence": self._silence}
         rows = await self._read("find_declaring_worker", parameters)
         return bool(rows[0][0])
+
+    async def find_producers(self, queues: Collection[str]) -> list[Producer]:
+        """Every running Oban that serves one of these queues."""
+        statements = self._writer.statements
+        return await self._side.run(lambda conn: find_producers(conn, statements, queues))
 
     async def ask_transaction(self, name: str) -> str | None:
         """What became of a transaction: "committed" or "aborted"; None when nobody knows any more.

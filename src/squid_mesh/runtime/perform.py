@@ -29,6 +29,12 @@ class Performer:
 
         Raises `Lost` when the transaction of a step is, and what cancels the driver itself.
         """
+        result = await self._perform(claimed, plan, intend)
+        if isinstance(result, BodyFailure):
+            return result.without(plan.secrets(claimed.payload, claimed.outputs))
+        return result
+
+    async def _perform(self, claimed: Claimed, plan: Plan, intend: Intend) -> Result | Settled:
         planned = plan.steps[claimed.step]
         match planned.spec.kind:
             case StepKind.ACTION:

@@ -23,6 +23,11 @@ started as (
   on conflict do nothing
   returning id, inserted_at
 ),
+tagged as (
+  insert into {schema}.run_tags (run_id, key, value, inserted_at)
+  select started.id, t.key, t.value, started.inserted_at
+  from started join given g using (id), jsonb_each_text(g.tags) as t
+),
 steps as (
   insert into {schema}.steps (run_id, step, status, open_dependencies, queue, due_at, job_id)
   select g.id, s.step, case s.open when 0 then 'pending' else 'waiting' end, s.open, s.queue,
@@ -37,7 +42,8 @@ jobs as (
   overriding system value
   select s.job_id, coalesce(s.queue, a.queue), a.worker,
          jsonb_build_object('run', s.run_id, 'step', s.step)
-           || case when a.untold then '{"untold": true}' else '{}' end::jsonb,
+           || case when a.untold then jsonb_strip_nulls(
+                jsonb_build_object('untold', true, 'replayed_from', g.replayed_from)) else '{}' end,
          g.job_priority, 32767
   from asked a, steps s join given g on g.id = s.run_id
   where s.job_id is not null
