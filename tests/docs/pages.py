@@ -8,7 +8,7 @@ A block's info string is its language and what else is to be known of it:
 * `background="up"`: the shell block goes on, until the page ends, once it has written this.
 
 A block belongs to a file if its first line is a comment with the file's name, or if the text before
-it ends with the name, as in "Declare it: `orders.py`". Every other block of Python is a part of one
+it begins or ends with the name, as in "Declare it: `orders.py`". Every other block of Python is a part of one
 session, in which `await` may stand anywhere, as in `python -m asyncio`.
 
 A block without a language, or of `text`, is what the block of code before it writes, unless a
@@ -35,7 +35,7 @@ SHELL = frozenset({"sh", "bash", "shell", "console"})
 CODE = PYTHON | SHELL | {"sql", "pycon"}
 OUTPUT = frozenset({"", "text"})
 
-_NAMED = re.compile(r"`([\w./-]+\.\w+)`\W*$")
+_NAMED = re.compile(r"^`([\w./-]+\.\w+)`|`([\w./-]+\.\w+)`\W*$")
 _FIRST_LINE = re.compile(r"(?:#|--|//) ([\w./-]+\.\w+)\n")
 _DIRECTIVE = re.compile(r"<!-- docs: (.*?) -->")
 
@@ -104,7 +104,7 @@ def _block(token: Token, place: str, before: str) -> Block:
     language, *words = shlex.split(token.info) or [""]
     options = dict(word.partition("=")[::2] for word in words)
     named = _NAMED.search(before) or _FIRST_LINE.match(token.content)
-    file = named[1] if named and language not in SHELL | OUTPUT else None
+    file = named[named.lastindex or 0] if named and language not in SHELL | OUTPUT else None
     return Block(place, language, token.content, file, options)
 
 
