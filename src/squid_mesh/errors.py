@@ -14,6 +14,7 @@ SquidMeshError
 ├── InvalidTransition                     the run is in a state that this call can't leave
 ├── InvalidStep · AmbiguousStep           no step, or several, that the call could act on
 ├── InvalidReview · InvalidResume         wrong facts with a manual decision
+├── InvalidFilter (ValueError)            what a list was asked for that can't be; all its problems
 ├── KeyConflict                           the key belongs to something else already
 ├── WaitTimeout (TimeoutError)
 ├── IncompatibleCode                      loaded code that a pinned definition can't call
@@ -205,6 +206,14 @@ class InvalidReview(SquidMeshError, ValueError):
 
 class InvalidResume(SquidMeshError, ValueError):
     """Facts of an unblocking that are of the wrong kind, all of them."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        super().__init__("; ".join(f"{name}: {why}" for name, why in self.problems.items()))
+
+
+class InvalidFilter(SquidMeshError, ValueError):
+    """Filters of a list that can't be, all of them: what is wrong, by argument."""
 
     def __init__(self, problems: Mapping[str, str]) -> None:
         self.problems = dict(problems)

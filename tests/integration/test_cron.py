@@ -32,6 +32,7 @@ from tests.clock import advance, every, now, one, wake_jobs
 from tests.meshes import ended, eventually, history, on_host
 
 DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
 LISBON = ZoneInfo("Europe/Lisbon")
 
 troubles: list[BaseException | Any] = []
@@ -268,6 +269,15 @@ async def test_a_window_starts_one_run(dsn: str) -> None:
     assert events.count(told) == 1
 
 
+async def test_on_a_pool_and_an_oban_of_the_mesh_s_own(dsn: str) -> None:
+    mesh = Mesh.connect(dsn, workflows=[Daily], queues={"squid_mesh": 5}, heartbeat=SECOND / 10)
+    async with mesh:
+        window = await fires(dsn, mesh)
+        (run,) = await runs_of(mesh)
+        assert (await ended(mesh, run.id)).status == "completed"
+        assert run.window == window
+
+
 async def test_each_window_starts_its_run(dsn: str) -> None:
     async with mesh_of(dsn, Daily) as mesh:
         windows = [await fires(dsn, mesh) for _ in range(3)]
@@ -287,6 +297,44 @@ async def test_a_payload_function_may_be_async(dsn: str) -> None:
         (run,) = await runs_of(mesh)
         payload = (await history(mesh, run.id)).payload
     assert payload == {"posted_on": f"slowly {window.date()}"}
+
+
+async def test_a_window_that_is_delivered_often_starts_one_run(dsn: str) -> None:
+    async with mesh_of(dsn, Daily) as mesh:
+        await copy_jobs(dsn)
+        await fires(dsn, mesh)
+
+        async def is_quiet() -> bool:
+            return len(await cron_jobs(dsn)) == 1
+
+        await eventually(is_quiet)
+        await copy_jobs(dsn)
+        await wake_jobs(dsn)  # too early: each is put back, by the time that it is then
+        await eventually(lambda: all_wait(dsn, 3))
+        window = await fires(dsn, mesh)
+        await eventually(is_quiet)
+        assert (await runs_of(mesh))[0].window == window
+        assert len(await runs_of(mesh)) == 2
+
+
+async def all_wait(dsn: str, count: int) -> bool:
+    """Whether so many jobs of windows are scheduled, in the future, and none is under way."""
+    query = (
+        "select state = 'scheduled' and scheduled_at > timezone('UTC', now()) from oban_jobs"
+        " where args ? 'cron' and state not in ('completed', 'cancelled', 'discarded')"
+    )
+    return await every(dsn, query) == [(True,)] * count
+
+
+async def test_a_job_that_was_put_off_while_the_clock_stepped_forward(dsn: str) -> None:
+    """It would come a day late: the window has another job when it is overdue."""
+    async with mesh_of(dsn, Daily) as mesh:
+        window = await next_of(mesh)
+        step = window - await now(dsn) + timedelta(seconds=10)
+        await every(dsn, "update squid_mesh.clock set shift = shift + %s", step)
+        await mesh._process.scheduler.requeue()
+        await eventually(passes(mesh, window))
+        assert [run.window for run in await runs_of(mesh)] == [window]
 
 
 async def test_a_job_that_comes_too_early_is_put_back(dsn: str) -> None:

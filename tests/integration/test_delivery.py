@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from oban import Job
 
 from squid_mesh import (
     Constant,
@@ -32,7 +33,9 @@ from tests.meshes import (
     ended,
     eventually,
     history,
+    oban_on,
     on_host,
+    own_pool,
     play,
     statuses,
     step_of,
@@ -159,6 +162,21 @@ async def test_a_job_of_an_ended_run_does_nothing(mesh: Mesh, dsn: str, probe: P
     await delivered(dsn)
     assert await history(mesh, run.id) == run
     assert probe.calls == ["a", "b", "c"]
+
+
+async def test_our_jobs_are_as_oban_s_own(dsn: str) -> None:
+    """We insert them by the hundred with SQL of ours: in every column as Oban would one by one."""
+    async with own_pool(dsn) as pool, oban_on(pool, {}) as oban:
+        async with Mesh(pool, oban=oban, workflows=[Held], resources=[Probe()]) as mesh:
+            run = await mesh.start_run(Held)
+        args = {"run": str(run.id), "step": "work"}
+        worker = "squid_mesh.squid_mesh"
+        await oban.enqueue(
+            Job(worker=worker, queue=QUEUE, args=args, priority=5, max_attempts=32767)
+        )
+    same = "select distinct to_jsonb(j) - 'id' - 'inserted_at' - 'scheduled_at' from oban_jobs j"
+    assert len(await every(dsn, same)) == 1
+    assert await one(dsn, "select count(*) from oban_jobs") == (2,)
 
 
 async def test_a_job_of_no_run_does_no_harm(mesh: Mesh, dsn: str, probe: Probe) -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 from squid_mesh import (
     ENDED,
     SETTLED,
+    InvalidFilter,
     InvalidRunId,
     Mesh,
     NoPayload,
@@ -32,6 +33,7 @@ from squid_mesh import (
     resource,
     step,
 )
+from squid_mesh.runtime.waiting import READ_SECONDS, Waiters
 from tests.meshes import BOUND, Probe, Workflows, ended, history, on_host, play, statuses, step_of
 
 SOON = timedelta(seconds=0.05)
@@ -276,6 +278,27 @@ async def test_a_wait_times_out_with_the_run_as_it_is(mesh: Mesh, probe: Probe) 
     probe.gate.set()
 
 
+async def test_who_waits_reads_where_the_run_stands_once_a_while(
+    mesh: Mesh, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And otherwise listens."""
+    asked: list[str] = []
+    ask = Waiters._ask
+
+    async def count(waiters: Waiters, statement: str, runs: list[UUID]) -> list[UUID]:
+        asked.append(statement)
+        return await ask(waiters, statement, runs)
+
+    monkeypatch.setattr(Waiters, "_ask", count)
+    run = await mesh.start_run(Held)
+    await probe.begun.wait()
+    with pytest.raises(WaitTimeout):
+        await mesh.wait_for_run(run.id, timeout=timedelta(seconds=1.5 * READ_SECONDS))
+    assert asked.count("watch_runs") == 1
+    assert 1 <= asked.count("get_statuses") <= 3
+    probe.gate.set()
+
+
 @pytest.mark.parametrize("workflow", [Paused, Reviewed])
 async def test_a_paused_run_is_settled_but_has_not_ended(
     mesh: Mesh, workflow: type[Workflow[NoPayload]]
@@ -398,15 +421,110 @@ async def test_a_status_may_be_plain_text(mesh: Mesh) -> None:
     assert [listed.id for listed in page.runs] == [run.id]
 
 
-@pytest.mark.parametrize("limit", [0, -1, 1001])
-async def test_a_page_has_a_size(mesh: Mesh, limit: int) -> None:
-    with pytest.raises(ValueError, match="ask for 1 to 1000"):
-        await mesh.list_runs(limit=limit)
+async def test_runs_are_listed_by_their_tags(mesh: Mesh) -> None:
+    tags = [{"tenant": "a"}, {"tenant": "a", "order": "1"}, {"tenant": "b", "order": "1"}, {}]
+    runs = [(await mesh.start_run(Quick, Numbered(value=0), tags=t)).id for t in tags]
+    several = await mesh.start_runs(Quick, [Numbered(value=1)], tags={"tenant": "c"})
+
+    async def ids(**tags: str) -> list[UUID]:
+        return [run.id for run in (await mesh.list_runs(tags=tags)).runs]
+
+    assert await ids(tenant="a") == [runs[1], runs[0]]
+    assert await ids(order="1") == [runs[2], runs[1]]
+    assert await ids(order="1", tenant="a") == [runs[1]]
+    assert await ids(tenant="c") == [several[0].id]
+    assert await ids(tenant="d") == []
+    assert len(await ids()) == 5
+
+
+async def test_runs_are_listed_by_the_step_that_they_are_at(mesh: Mesh, probe: Probe) -> None:
+    probe.gate.set()
+    await play(mesh, Branching)
+    stopped = await mesh.start_run(Paused)
+    await ended(mesh, stopped.id, until=SETTLED)
+
+    async def ids(step: Any) -> list[UUID]:
+        return [run.id for run in (await mesh.list_runs(step=step)).runs]
+
+    assert await ids(Paused.stop) == await ids("stop") == [stopped.id]
+    assert await ids("after") == await ids(Branching.ask) == []
+    await mesh.cancel_run(stopped.id)
+    assert await ids("stop") == []
+
+
+async def test_times_bound_a_list(mesh: Mesh) -> None:
+    runs = [await mesh.start_run(Quick, Numbered(value=n)) for n in range(3)]
+    first, second, third = (run.inserted_at for run in runs)
+
+    async def ids(**bounds: Any) -> list[UUID]:
+        return [run.id for run in (await mesh.list_runs(**bounds)).runs]
+
+    assert await ids(since=second) == [runs[2].id, runs[1].id]
+    assert await ids(until=third) == [runs[1].id, runs[0].id]
+    assert await ids(since=second, until=third) == [runs[1].id]
+    assert await ids(since=first, until=first) == []
+
+
+async def test_a_list_shows_no_payload_and_no_details_of_errors(mesh: Mesh) -> None:
+    run = await play(mesh, Leaking, ACCOUNT)
+    (listed,) = (await mesh.list_runs()).runs
+    assert run.error is not None
+    assert listed.error == replace(run.error, details=None)
+    assert listed.payload is None
+
+
+WRONG: dict[str, list[Any]] = {
+    "workflow": [7, "a\0b", object()],
+    "status": ["gone", 7, ["running", "gone"], [7], "Running", ""],
+    "trigger": [7, "\0"],
+    "step": [7, "\0"],
+    "tags": [7, "tenant", ["tenant"], {"tenant": 7}, {7: "a"}, {"a": "\0"}, {"a": None}],
+    "since": [datetime(2026, 1, 1), "2026-01-01", 7, date(2026, 1, 1)],  # noqa: DTZ001
+    "until": [datetime(2026, 1, 1), "2026-01-01", 7],  # noqa: DTZ001
+    "replayed_from": ["", "7", 7, b"x"],
+    "limit": [0, -1, 1001, True, 7.0, "7", None],
+    "cursor": [
+        "",
+        "x",
+        "!",
+        "e30=",
+        "W10=",
+        "WzEsMl0=",
+        "WyIyMDI2LTAxLTAxIiw1XQ==",
+        "WyIyMDI2LTAxLTAxVDAwOjAwOjAwIiwiMDE5YjdhZjgtNTgwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAwIl0=",
+        "Ü",
+        7,
+        b"x",
+    ],
+}
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "x", "!", "e30=", "W10=", "WzEsMl0=", "WyIyMDI2LTAxLTAxIiw1XQ==", "Ü"]
+    ("name", "value"),
+    [(name, value) for name, values in WRONG.items() for value in values],
+    ids=repr,
 )
-async def test_a_cursor_that_no_page_gave_is_refused(mesh: Mesh, cursor: str) -> None:
-    with pytest.raises(ValueError, match="pass next_cursor of a page"):
-        await mesh.list_runs(cursor=cursor)
+async def test_what_a_list_can_t_be_asked_is_told_before_anything_is_read(
+    name: str, value: Any
+) -> None:
+    asked: dict[str, Any] = {name: value}
+    closed = Mesh.connect("postgresql://nowhere.invalid/", workflows=[], queues={})
+    with pytest.raises(InvalidFilter) as caught:
+        await closed.list_runs(**asked)
+    assert isinstance(caught.value, ValueError)
+    assert list(caught.value.problems) == [name]
+    assert repr(value) in str(caught.value)
+
+
+async def test_everything_that_is_wrong_with_filters_is_told_at_once(mesh: Mesh) -> None:
+    everything = {name: values[0] for name, values in WRONG.items()}
+    with pytest.raises(InvalidFilter) as caught:
+        await mesh.list_runs(**everything)
+    assert caught.value.problems.keys() == WRONG.keys()
+
+
+async def test_a_list_can_t_end_before_it_begins(mesh: Mesh) -> None:
+    since, until = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+    with pytest.raises(InvalidFilter, match=r"since: is 2026-01-02 .* after until") as caught:
+        await mesh.list_runs(since=since, until=until)
+    assert list(caught.value.problems) == ["since"]

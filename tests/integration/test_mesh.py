@@ -227,6 +227,22 @@ async def test_all_wrong_settings_are_told_at_once(dsn: str) -> None:
     assert [name for name in WRONG if words.get(name, name) not in told] == []
 
 
+async def test_queues_of_which_none_is_of_any_step_are_refused(dsn: str) -> None:
+    with pytest.raises(InvalidConfig, match=r"'typo'.*theirs are 'squid_mesh'"):
+        Mesh.connect(dsn, workflows=[Say], queues={"typo": 5})
+    Mesh.connect(dsn, workflows=[Say], queues={})  # a process that only starts runs
+
+
+async def test_a_queue_of_no_step_beside_others_is_logged(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may be of steps that only earlier definitions have."""
+    Mesh.connect(dsn, workflows=[Say], queues={"squid_mesh": 5})
+    assert caplog.records == []
+    Mesh.connect(dsn, workflows=[Say], queues={"squid_mesh": 5, "former": 5})
+    assert ["'former'" in record.getMessage() for record in caplog.records] == [True]
+
+
 async def test_an_option_that_there_is_not_is_told(dsn: str) -> None:
     with pytest.raises(TypeError, match="heartbeats"):
         connected(dsn, heartbeats=timedelta(seconds=1))

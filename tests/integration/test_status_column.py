@@ -1,4 +1,4 @@
-"""`runs.status`, which Postgres generates, is what the engine says it is."""
+"""`runs.status` and `runs.resting`, which Postgres generates, are what the engine says they are."""
 
 from dataclasses import asdict
 from itertools import product
@@ -15,7 +15,7 @@ insert into squid_mesh.runs (id, workflow, definition, trigger, payload, open_en
                              ended_at)
 values (%(id)s, 'W', 'v', 'manual', '{}', 1, %(running)s, %(queued)s, %(retrying)s, %(paused)s,
         '{}', %(outcome)s, %(begun)s, %(cancelling)s, %(ended)s)
-returning status
+returning status, resting
 """
 
 
@@ -33,6 +33,7 @@ def test_the_status_column_is_the_engine_s_fold(dsn: str) -> None:
                     "cancelling": "now" if cancelling else None,
                     "ended": "now" if outcome else None,
                 }
-                (status,) = connection.execute(INSERT, row).fetchone() or ("none",)
+                status, resting = connection.execute(INSERT, row).fetchone() or ("none", "none")
                 folded = run_status(counts, begun=begun, cancelling=cancelling, outcome=outcome)
                 assert status == folded, row
+                assert resting == (None if counts.running else folded), row

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +13,8 @@ from squid_mesh.runtime.scheduling import Tick
 from tests.clock import advance, every, one, wake_jobs
 from tests.laws import crons
 from tests.laws.journal import Journal
-from tests.laws.processes import workers
+from tests.laws.processes import worker, workers
+from tests.laws.worker import LEASE
 from tests.laws.worlds import all_ended, unsound
 from tests.meshes import eventually, on_host
 
@@ -123,6 +125,33 @@ async def test_a_process_dies_and_the_other_goes_on(dsn: str, journal: Journal) 
     windows = await windows_of(dsn)
     assert last is not None
     assert windows == [first + n * MINUTE for n in range((last - first) // MINUTE + 1)]
+
+
+async def test_a_window_whose_process_dies_while_it_makes_the_payload(
+    dsn: str, journal: Journal
+) -> None:
+    """Another has it as soon as the lease is over, and not before: a payload may take longer."""
+    async with (
+        worker(dsn, module=crons.__name__, hangs=True) as doomed,
+        worker(dsn, module=crons.__name__, queues={}),
+    ):
+        _, window, at = await schedule_of(dsn)
+        await advance(dsn, window - at)
+        await eventually(lambda: every(dsn, "select 1 from squid_mesh.schedules where claim > 0"))
+        before = await one(dsn, "select job_id from squid_mesh.schedules")
+
+        async def takes_long() -> bool:
+            query = "select attempted_at < timezone('UTC', now()) - %s from oban_jobs where id = %s"
+            return await every(dsn, query, 2 * LEASE, *before) == [(True,)]
+
+        await eventually(takes_long)
+        assert await one(dsn, "select job_id from squid_mesh.schedules") == before
+        async with worker(dsn, module=crons.__name__):
+            await doomed.dies()
+            died = time.monotonic()
+            await journal.has(1)
+            assert time.monotonic() - died < LEASE.total_seconds() + 5, "far from half a minute"
+    assert await windows_of(dsn) == [window]
 
 
 async def test_in_two_meshes_at_the_same_moment(dsn: str, journal: Journal) -> None:

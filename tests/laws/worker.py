@@ -63,6 +63,7 @@ stood_still: list[str] = []
 async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
     if "stands_still_before" in options:
         stand_still_before(options["stands_still_before"])
+    module.hangs = options.get("hangs", False)
     async with (
         Journal(journal_dsn) as journal,
         on_host(

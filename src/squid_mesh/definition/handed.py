@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
@@ -54,7 +54,7 @@ class StepFailure:
     type: str
     message: str
     code: str | None = None
-    details: Mapping[str, Any] | None = None
+    details: Mapping[str, Any] | None = field(default=None, repr=False)
     retryable: bool = True
     step: str
     attempt: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, overload
+from typing import Any, Literal, overload
 from uuid import UUID
 
 from squid_mesh.definition.handed import Decision, StepFailure
@@ -14,10 +14,16 @@ from squid_mesh.definition.spec import StepKind
 from squid_mesh.definition.values import Codec
 from squid_mesh.engine.states import AttemptStatus, RunStatus, StepStatus
 
+type OnInterrupt = Literal["retry", "pause", "fail"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run. `payload` is its stored JSON; None in listings, which show no personal data."""
+    """A run. `payload` is its stored JSON without its secrets.
+
+    Lists show no personal data: there `payload` is None, and `error` has no details. A `repr` shows
+    none of it either.
+    """
 
     id: UUID
     workflow: str
@@ -49,19 +55,36 @@ class Attempt:
     finished_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What becomes of a step whose worker dies in the middle of it, and how often that was so."""
+
+    on_interrupt: OnInterrupt
+    interruptions: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepState:
-    """A declared step, whether it has begun or not. `due_at` is when a sleeping one goes on."""
+    """A declared step, whether it has begun or not.
+
+    * `input` is what its wires lead to, by parameter (of a wait its `duration`, of an approval its
+      `deadline`), as JSON without secrets; None before it has begun.
+    * `output` is its stored JSON without secrets.
+    * `due_at` is when a sleeping step goes on, a ready one became ready, or a deadline passes.
+    * `worker` is who runs it or ran it last, as long as that process is remembered.
+    """
 
     step: str
     kind: StepKind
     status: StepStatus
     depends_on: tuple[str, ...]
+    input: Mapping[str, Any] | None = field(repr=False)
     output: Any = field(repr=False)
     error: StepFailure | None
     attempts: tuple[Attempt, ...]
     due_at: datetime | None
     worker: str | None
+    recovery: Recovery
     started_at: datetime | None
     finished_at: datetime | None
 
@@ -73,8 +96,8 @@ class AuditEvent:
     type: str
     step: str | None
     actor: Any
-    comment: str | None
-    metadata: Mapping[str, Any] | None
+    comment: str | None = field(repr=False)
+    metadata: Mapping[str, Any] | None = field(repr=False)
     at: datetime
 
 

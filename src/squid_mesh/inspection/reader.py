@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Collection, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, LiteralString
 from uuid import UUID
 
-import orjson
 from psycopg import AsyncConnection
-from psycopg.rows import dict_row
+from psycopg.rows import class_row, dict_row
 
-from squid_mesh.definition.spec import WorkflowSpec
-from squid_mesh.definition.values import Codec
-from squid_mesh.engine.states import RunStatus
 from squid_mesh.errors import RunNotFound
 from squid_mesh.inspection import reading
-from squid_mesh.inspection.models import Run, RunDetails, RunPage, Schedule
+from squid_mesh.inspection.code import Code
+from squid_mesh.inspection.history import History
+from squid_mesh.inspection.listing import Filters, Place, Tag
+from squid_mesh.inspection.models import RunPage, Schedule
+from squid_mesh.inspection.situation import Limits, Situation
+from squid_mesh.inspection.survey import Survey
 from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 
@@ -35,50 +35,68 @@ class Reader:
             raise RunNotFound(run_id)
         return rows[0]
 
-    async def details(
+    async def history(
         self,
         connection: AsyncConnection[Any],
         row: Mapping[str, Any],
-        spec: WorkflowSpec,
-        codecs: Mapping[str, Codec],
-    ) -> RunDetails:
-        """A run with its history."""
+        code: Code,
+    ) -> History:
+        """What a run has stored beside its row."""
         run = {"run": row["id"]}
-        return reading.details(
+        return History(
+            code,
             row,
-            spec,
-            await self._rows(connection, "get_steps", run),
-            await self._rows(connection, "get_attempts", run),
-            await self._rows(connection, "get_audit_events", run),
-            codecs,
+            steps=await self._rows(connection, "get_steps", run),
+            attempts=await self._rows(connection, "get_attempts", run),
+            events=await self._rows(connection, "get_audit_events", run),
         )
 
-    async def page(
+    async def page(self, connection: AsyncConnection[Any], filters: Filters) -> RunPage:
+        """Runs, newest first."""
+        query, parameters = await self._listing(connection, filters)
+        async with cursor_on(connection, dict_row) as cursor:
+            # Planned with its parameters, never prepared: filters that aren't given vanish.
+            await cursor.execute(query, parameters, prepare=False)
+            rows = await cursor.fetchall()
+        runs = tuple(map(reading.run, rows[: filters.limit]))
+        if len(rows) <= filters.limit:
+            return RunPage(runs, None)
+        return RunPage(runs, Place(runs[-1].inserted_at, runs[-1].id).cursor)
+
+    async def _listing(
+        self, connection: AsyncConnection[Any], filters: Filters
+    ) -> tuple[LiteralString, dict[str, Any]]:
+        """The statement of a page, made of the one that finds it and the one that shows it."""
+        rarest = await self._rarest_tag(connection, filters)
+        found, shown = self._statements[filters.source(rarest)], self._statements["list_runs"]
+        parameters = filters.parameters(rarest, await self._shift(connection))
+        return f"with page as (\n{found}\n)\n{shown}", parameters
+
+    async def _shift(self, connection: AsyncConnection[Any]) -> timedelta:
+        (row,) = await self._rows(connection, "read_shift", {})
+        shift: timedelta = row["shift"]
+        return shift
+
+    async def _rarest_tag(self, connection: AsyncConnection[Any], filters: Filters) -> Tag | None:
+        if not filters.tags:
+            return None
+        async with cursor_on(connection, class_row(Tag)) as cursor:
+            await cursor.execute(self._statements["find_rarest_tag"], {"tags": filters.tags_json})
+            return await cursor.fetchone()
+
+    async def situation(
         self,
         connection: AsyncConnection[Any],
-        *,
-        workflow: str | None,
-        statuses: Collection[RunStatus] | None,
-        trigger: str | None,
-        limit: int,
-        cursor: str | None,
-    ) -> RunPage:
-        """Runs, newest first. Raises `ValueError` for a cursor that no page gave."""
-        before, before_id = (None, None) if cursor is None else decode_cursor(cursor)
-        rows = await self._rows(
-            connection,
-            "list_runs",
-            {
-                "workflow": workflow,
-                "statuses": None if statuses is None else [str(status) for status in statuses],
-                "trigger": trigger,
-                "before": before,
-                "before_id": before_id,
-                "limit": limit + 1,
-            },
-        )
-        runs = tuple(reading.run(row) for row in rows[:limit])
-        return RunPage(runs, encode_cursor(runs[-1]) if len(rows) > limit else None)
+        run_id: UUID,
+        code_of: Callable[[str], Awaitable[Code]],
+        limits: Limits,
+    ) -> Situation:
+        """Everything that decides where a run is. Raises `RunNotFound`."""
+
+        def rows(name: str, asked: Mapping[str, Any]) -> Awaitable[list[dict[str, Any]]]:
+            return self._rows(connection, name, asked)
+
+        return await Survey(rows, code_of, limits).of(run_id)
 
     async def schedules(
         self, connection: AsyncConnection[Any], workflow: str | None = None
@@ -93,17 +111,3 @@ class Reader:
         async with cursor_on(connection, dict_row) as cursor:
             await cursor.execute(self._statements[name], parameters)
             return await cursor.fetchall()
-
-
-def encode_cursor(run: Run) -> str:
-    """A page's end, as opaque text."""
-    return base64.urlsafe_b64encode(orjson.dumps([run.inserted_at, run.id])).decode()
-
-
-def decode_cursor(cursor: str) -> tuple[datetime, UUID]:
-    """The page's end. Raises `ValueError` for text that is none."""
-    try:
-        inserted_at, run_id = orjson.loads(base64.urlsafe_b64decode(cursor))
-        return datetime.fromisoformat(inserted_at), UUID(run_id)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{cursor!r} is no cursor: pass next_cursor of a page") from error

@@ -25,7 +25,7 @@ from squid_mesh.mesh.starts import Starts
 from squid_mesh.runtime.catalog import Catalog
 from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.process import Process
-from squid_mesh.runtime.settings import Gathered, Settings
+from squid_mesh.runtime.settings import Gathered, Settings, serve_some
 from squid_mesh.runtime.starter import Starter
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.store import migrations
@@ -152,11 +152,13 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         """A mesh with a pool and an Oban of its own, for a process that has neither.
 
         `queues` says how many steps each queue runs at once here. With `install` the tables of Oban
-        and of Squid Mesh are created where they are missing. The rest as for `Mesh`.
+        and of Squid Mesh are created where they are missing. The rest as for `Mesh`. A process that
+        only starts runs serves none: `queues={}`.
         """
         pool: Pool = AsyncConnectionPool(dsn, open=False, min_size=1, max_size=max_connections)
         oban = dispatch.own_oban(pool, name, dict(queues))
         mesh = cls(pool, oban=oban, workflows=workflows, name=name, **options)
+        serve_some(queues, mesh._catalog.queues(mesh._settings.queueing.queue))
         mesh._owns_both = True
         mesh._installs = install
         return mesh

@@ -57,7 +57,8 @@ class Core:
     ) -> Run:
         row = await self._reader.row(connection, run_id)
         plan = await self._catalog.plan(row["definition"])
-        return reading.run(row, reading.secrets(plan.graph.spec), created=created)
+        hidden = reading.secrets(plan.graph.spec)
+        return reading.run(row, hidden, plan.secrets(row["payload"], {}), created=created)
 
 
 def parsed(value: UUID | str) -> UUID:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Literal, overload
 from uuid import UUID
 
-from squid_mesh.definition.handed import Decision
-from squid_mesh.definition.spec import StepKind
-from squid_mesh.definition.values import Codec
+from squid_mesh.definition.nodes import Node
 from squid_mesh.definition.workflow import Workflow
 from squid_mesh.engine.states import ENDED, RunStatus
 from squid_mesh.errors import WaitTimeout
+from squid_mesh.inspection.code import Code
+from squid_mesh.inspection.explaining import explain
+from squid_mesh.inspection.explanation import Explanation
+from squid_mesh.inspection.history import History
+from squid_mesh.inspection.listing import Filters
 from squid_mesh.inspection.models import Run, RunDetails, RunPage
+from squid_mesh.inspection.situation import Limits
 from squid_mesh.mesh.core import Core, name_of, parsed
 from squid_mesh.runtime.catalog import Plan
-
-LONGEST_PAGE = 1000
-"""Runs on one page of `list_runs`, at most."""
+from squid_mesh.store.connections import snapshot
 
 
 class Looks(Core):
@@ -39,12 +41,10 @@ class Looks(Core):
     ) -> Run | RunDetails:
         """A run; with `include_history` a `RunDetails`. Raises `InvalidRunId` or `RunNotFound`."""
         wanted = parsed(run_id)
+        if include_history:
+            return (await self._history(wanted)).details()
         async with self._pool.connection() as connection:
-            if not include_history:
-                return await self._read(connection, wanted)
-            row = await self._reader.row(connection, wanted)
-            plan = await self._catalog.plan(row["definition"])
-            return await self._reader.details(connection, row, plan.graph.spec, _codecs(plan))
+            return await self._read(connection, wanted)
 
     async def wait_for_run(
         self,
@@ -71,34 +71,80 @@ class Looks(Core):
         workflow: type[Workflow[Any]] | str | None = None,
         status: RunStatus | Collection[RunStatus] | None = None,
         trigger: str | None = None,
+        step: Node | str | None = None,
+        tags: Mapping[str, str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        replayed_from: UUID | str | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> RunPage:
-        """Runs, newest first, without payloads; `cursor` is the `next_cursor` of the page before.
+        """Runs that meet every filter, newest first, without payloads and details of errors.
 
-        Raises `ValueError` for a limit outside 1 to 1000 or a cursor that no page gave.
+        * `status`: one, or several.
+        * `step`: runs that are at it: it runs, is ready, asleep or held. Such a list is in the
+          order of the ids, which begin with the time of the start.
+        * `tags`: runs that have all of them.
+        * `since`, `until`: started at `since` or later, and before `until`.
+        * `cursor`: the `next_cursor` of the page before; `limit`: up to 1000.
+
+        Raises `InvalidFilter` with every argument that can't be.
         """
-        if not 1 <= limit <= LONGEST_PAGE:
-            raise ValueError(f"limit={limit}: ask for 1 to {LONGEST_PAGE} runs")
-        statuses = {RunStatus(status)} if isinstance(status, str) else status
-        async with self._pool.connection() as connection:
-            return await self._reader.page(
-                connection,
-                workflow=None if workflow is None else name_of(workflow),
-                statuses=statuses,
-                trigger=trigger,
-                limit=limit,
-                cursor=cursor,
+        filters = Filters.of(
+            workflow=name_of(workflow) if isinstance(workflow, type) else workflow,
+            status=status,
+            trigger=trigger,
+            step=step.name if isinstance(step, Node) else step,
+            tags=tags,
+            since=since,
+            until=until,
+            replayed_from=replayed_from,
+            limit=limit,
+            cursor=cursor,
+        )
+        async with self._pool.connection() as connection, snapshot(connection):
+            return await self._reader.page(connection, filters)
+
+    async def explain_run(self, run_id: UUID | str) -> Explanation:
+        """Why a run is where it is, since when, what moves it next, and what can be done.
+
+        Joins the run with its steps, their timers and jobs, who serves their queues, the leases of
+        processes and the code that they have, all of one moment. Needs no process that lives but
+        this one. Raises `InvalidRunId` or `RunNotFound`.
+        """
+        wanted = parsed(run_id)
+        async with self._pool.connection() as connection, snapshot(connection):
+            return explain(
+                await self._reader.situation(connection, wanted, self._code_of, self._limits)
             )
 
+    @property
+    def _limits(self) -> Limits:
+        settings = self._settings
+        return Limits(
+            mesh=settings.name,
+            queue=settings.queueing.queue,
+            lease=timedelta(seconds=settings.lease),
+            blocked=timedelta(seconds=settings.blocked),
+            overdue=timedelta(seconds=settings.overdue),
+        )
 
-def _codecs(plan: Plan) -> dict[str, Codec]:
-    """How each step's output is read: as what its function returns, when it is loaded."""
-    return {
-        name: Codec(Decision)
-        if step.spec.kind is StepKind.APPROVAL
-        else step.action.output
-        if step.action
-        else Codec(Any)
-        for name, step in plan.steps.items()
-    }
+    async def _code_of(self, definition: str) -> Code:
+        return _code(await self._catalog.plan(definition))
+
+    async def _history(self, run_id: UUID) -> History:
+        """Everything that is stored of a run, at one moment. Raises `RunNotFound`."""
+        async with self._pool.connection() as connection, snapshot(connection):
+            row = await self._reader.row(connection, run_id)
+            code = await self._code_of(row["definition"])
+            return await self._reader.history(connection, row, code)
+
+
+def _code(plan: Plan) -> Code:
+    return Code(
+        plan.graph,
+        operations={name: step.operations for name, step in plan.steps.items()},
+        misfits={name: step.misfits for name, step in plan.steps.items()},
+        codecs=plan.codecs,
+        payload=plan.payload,
+    )

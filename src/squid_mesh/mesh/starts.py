@@ -49,6 +49,7 @@ class Starts(Core):
         request = Request(payload=payload, trigger=trigger, key=key, tags=tags, priority=priority)
         start = to_start(definition, request)
         started = await self._starter.start(start, self._process.ledger, conn)
+        self._process.lookout.started(start.workflow)
         return await self._as_run(started, conn)
 
     async def start_runs[T: Payload](
@@ -73,6 +74,7 @@ class Starts(Core):
             for index, (payload, key) in enumerate(zip(payloads, keys, strict=True))
         ]
         started = await self._starter.start_all(starts, conn)
+        self._process.lookout.started(definition.spec.name)
         return [await self._as_run(one, conn) for one in started]
 
     async def replay_run(

@@ -13,7 +13,10 @@ from typing import Any
 from squid_mesh.definition import document
 from squid_mesh.definition.actions import Action, inspect_action
 from squid_mesh.definition.compile import Definition
-from squid_mesh.definition.spec import Injected, StepSpec, WorkflowSpec
+from squid_mesh.definition.handed import Decision
+from squid_mesh.definition.secrets import Secrets
+from squid_mesh.definition.spec import Injected, Json, StepKind, StepSpec, WorkflowSpec
+from squid_mesh.definition.values import Codec
 from squid_mesh.definition.workflow import Workflow, definition_of
 from squid_mesh.engine.compatibility import misfits
 from squid_mesh.engine.graph import Graph
@@ -41,11 +44,31 @@ class Plan:
     steps: Mapping[str, PlannedStep]
     is_current: bool
     """Whether this process declares it: then its code fits by definition."""
+    payload: Codec | None = None
+    """How its payload is read, when this process declares it."""
+
+    @property
+    def codecs(self) -> dict[str, Codec]:
+        """How each step's output is read: as what its function returns, when that is loaded."""
+        return {name: _codec(step) for name, step in self.steps.items()}
+
+    def secrets(self, payload: Json, outputs: Mapping[str, Json]) -> Secrets:
+        """What must not be shown of a run that has stored these."""
+        return Secrets.of(self.graph.spec, payload, outputs, self.codecs, self.payload)
 
     def can_run(self, step: str) -> bool:
         """Whether this process has code for the step."""
         planned = self.steps[step]
         return planned.spec.action is None or planned.action is not None
+
+
+def _codec(step: PlannedStep) -> Codec:
+    if step.spec.kind is StepKind.APPROVAL:
+        return _DECISION
+    return step.action.output if step.action else _ANYTHING
+
+
+_DECISION, _ANYTHING = Codec(Decision), Codec(Any)
 
 
 class Everything:
@@ -68,7 +91,8 @@ class Catalog:
         self.definitions = _by_name([definition_of(workflow) for workflow in workflows])
         self._actions = self._known_actions(actions)
         self._plans = {
-            d.version: self._plan(d.spec, is_current=True) for d in self.definitions.values()
+            d.version: self._plan(d.spec, is_current=True, payload=Codec(d.payload))
+            for d in self.definitions.values()
         }
 
     @property
@@ -81,10 +105,15 @@ class Catalog:
         """The definitions that this process declares."""
         return sorted(d.version for d in self.definitions.values())
 
-    def queues(self, default: str) -> frozenset[str]:
-        """The queues of its steps; `default` is of those that name none."""
-        named = {s.queue for d in self.definitions.values() for s in d.spec.steps if s.queue}
-        return frozenset({default, *named})
+    def queues(self, default: str, workflows: Iterable[str] | None = None) -> frozenset[str]:
+        """The queues of all steps, or of some workflows'; `default` is of those that name none.
+
+        Cron windows fire in the default queue, so it is among all queues in any case.
+        """
+        if workflows is None:
+            return self.queues(default, self.definitions) | {default}
+        specs = (self.definitions[name].spec for name in workflows)
+        return frozenset(step.queue or default for spec in specs for step in spec.steps)
 
     def definition(self, workflow: type[Workflow[Any]] | str) -> Definition:
         """The current definition of a workflow. Raises `UnknownWorkflow`."""
@@ -109,9 +138,9 @@ class Catalog:
                     known.setdefault(former, action)
         return known
 
-    def _plan(self, spec: WorkflowSpec, *, is_current: bool) -> Plan:
+    def _plan(self, spec: WorkflowSpec, *, is_current: bool, payload: Codec | None = None) -> Plan:
         steps = {step.name: self._planned(spec, step) for step in spec.steps}
-        return Plan(Graph(spec), steps, is_current)
+        return Plan(Graph(spec), steps, is_current, payload)
 
     def _planned(self, spec: WorkflowSpec, step: StepSpec) -> PlannedStep:
         current = self.definitions.get(spec.name)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import orjson
+from pydantic import ValidationError
 from pydantic_core import to_json
 
 from squid_mesh.definition.actions import name_of
-from squid_mesh.definition.values import Unstorable, storable
+from squid_mesh.definition.secrets import Secrets
+from squid_mesh.definition.values import Unstorable, storable, told
 from squid_mesh.engine.retry import Failed
 from squid_mesh.errors import RetryLater, StepError
 
@@ -28,6 +30,11 @@ class BodyFailure:
     def stored(self) -> bytes:
         """The error as it is stored."""
         return orjson.dumps(self.error)
+
+    def without(self, secrets: Secrets) -> Self:
+        """The failure as it may be shown: stored, told and logged."""
+        hidden = secrets.hide_in(self.error)
+        return self if hidden is self.error else replace(self, error=hidden)
 
 
 def from_exception(error: BaseException, step: str, attempt: int) -> BodyFailure:
@@ -96,6 +103,8 @@ def _stored(
 
 def _text(error: BaseException) -> str:
     try:
+        if isinstance(error, ValidationError):  # its own text repeats what it was given
+            return f"{error.error_count()} problems with {error.title}: {told(error)}"
         return str(error) or type(error).__name__
     except BaseException:  # noqa: BLE001 (an error whose __str__ raises is still to be told)
         return f"{type(error).__name__} (its text can't be shown)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 
 from squid_mesh.store.columns import Texts, Uuids
 from squid_mesh.store.committer import Busy, Committer, Lost
+from squid_mesh.store.producers import Producer, find_producers
 from squid_mesh.store.records import (
     Claim,
     Claiming,
@@ -145,6 +146,11 @@ class Ledger:
         parameters = {"definition": definition, "silence": self._silence}
         rows = await self._read("find_declaring_worker", parameters)
         return bool(rows[0][0])
+
+    async def find_producers(self, queues: Collection[str]) -> list[Producer]:
+        """Every running Oban that serves one of these queues."""
+        statements = self._writer.statements
+        return await self._side.run(lambda conn: find_producers(conn, statements, queues))
 
     # recovery
 

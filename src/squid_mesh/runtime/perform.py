@@ -26,6 +26,12 @@ class Performer:
 
     async def perform(self, claimed: Claimed, plan: Plan) -> Result:
         """The result of one attempt. Raises only what cancels the driver itself."""
+        result = await self._perform(claimed, plan)
+        if isinstance(result, BodyFailure):
+            return result.without(plan.secrets(claimed.payload, claimed.outputs))
+        return result
+
+    async def _perform(self, claimed: Claimed, plan: Plan) -> Result:
         planned = plan.steps[claimed.step]
         match planned.spec.kind:
             case StepKind.ACTION:

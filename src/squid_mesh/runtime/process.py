@@ -19,6 +19,7 @@ from squid_mesh.runtime.drive import Driver
 from squid_mesh.runtime.heartbeat import Heartbeat
 from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger, SideConnection
+from squid_mesh.runtime.lookout import Lookout
 from squid_mesh.runtime.loops import Loop
 from squid_mesh.runtime.payloads import Payloads
 from squid_mesh.runtime.perform import Performer
@@ -88,13 +89,15 @@ class Process:
             alarm=self._alarm,
             decider=Decider(self._statements, settings.queueing),
         )
+        self.lookout = Lookout(self._catalog, settings.queueing.queue, self.ledger.find_producers)
         self.scheduler = Scheduler(
             self._catalog,
-            Timetable(self._statements, settings.queueing, settings.lease),
+            Timetable(self._statements, settings.queueing, settings.lease, self._boot),
             self._side,
             Payloads(self._threads),
             settings=settings,
             intake=self.driver.intake,
+            started=self.lookout.started,
             telemetry=self._telemetry,
         )
         recovery = Recovery(
@@ -122,6 +125,7 @@ class Process:
         self.waiters.start()
         if self._pruning is not None:
             self._pruning.start()
+        self.lookout.start()
 
     def close(self) -> None:
         """Begin nothing more: jobs that still come are others'."""
@@ -135,6 +139,7 @@ class Process:
         """End; what is still claimed is another process's to recover, at once."""
         if self._pruning is not None:
             await self._pruning.stop()
+        await self.lookout.stop()
         await self.waiters.stop()
         await self._recovery.stop()
         await self._alarm.stop()

@@ -8,7 +8,7 @@ comes later, or again, or after the clock stepped back, finds the schedule waiti
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -89,6 +89,7 @@ class Scheduler:
         *,
         settings: Settings,
         intake: Intake,
+        started: Callable[[str], None],
         telemetry: Telemetry,
     ) -> None:
         self._catalog = catalog
@@ -97,6 +98,7 @@ class Scheduler:
         self._payloads = payloads
         self._settings = settings
         self._intake = intake
+        self._started = started
         self._telemetry = telemetry
         self._declared = {d.name: d for d in _declared(catalog)}
 
@@ -196,6 +198,7 @@ class Scheduler:
             return PutBack((tick.window - found.now).total_seconds())
         if tick.name not in self._declared:
             return await self._leave(tick)
+        await self._side.run(lambda conn: self._timetable.claim(conn, tick.name, tick.window))
         definition = self._catalog.definitions[tick.workflow]
         due = _due(found, tick.window, _trigger(definition, tick.trigger))
         firing = await self._made(definition, found, due)
@@ -263,6 +266,7 @@ class Scheduler:
             self._telemetry.tell(
                 RunCreated(run_id=run.run_id, workflow=run.workflow, trigger=run.trigger)
             )
+            self._started(run.workflow)
             if isinstance(run, FailedWindow):
                 self._telemetry.tell(
                     RunEnded(run_id=run.run_id, workflow=run.workflow, status=RunStatus.FAILED)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import re
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +13,8 @@ from typing import Self
 
 from squid_mesh.errors import InvalidConfig
 from squid_mesh.store.writes import Queueing
+
+logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -91,6 +94,24 @@ class Settings:
             "max_interruptions must be at least 1": self.max_interruptions >= 1,
         }
         return [problem for problem, holds in rules.items() if not holds]
+
+
+def serve_some(queues: Collection[str], needed: Collection[str]) -> None:
+    """See that an Oban of the mesh's own serves something, or nothing on purpose.
+
+    Raises `InvalidConfig` when none of its queues is one of the mesh's. One that isn't is logged:
+    it may be of steps that only earlier definitions have.
+    """
+    strange = sorted(set(queues) - set(needed))
+    if not strange:
+        return
+    problem = (
+        f"queues={', '.join(map(repr, strange))}: no step of these workflows is in such a queue, "
+        f"theirs are {', '.join(map(repr, sorted(needed)))}"
+    )
+    if len(strange) == len(queues):
+        raise InvalidConfig([problem])
+    logger.warning("%s", problem)
 
 
 class Gathered:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -15,6 +15,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from squid_mesh.definition.compile import Definition
 from squid_mesh.definition.payload import Payload
+from squid_mesh.definition.secrets import Secrets, revealed
 from squid_mesh.definition.values import MAX_BYTES, Codec, Unstorable
 from squid_mesh.engine.graph import Graph
 from squid_mesh.errors import InvalidPayload, InvalidTrigger, PayloadTooLarge
@@ -94,7 +95,7 @@ def stored_payload(
     name = definition.spec.name
     model = definition.payload
     if not isinstance(payload, model):
-        payload = _validated(model, payload, name, index)
+        payload = _validated(definition, payload, index)
     try:
         return Codec(model).dump(payload)
     except Unstorable as error:
@@ -104,24 +105,26 @@ def stored_payload(
         raise InvalidPayload(name, invalid_fields={"payload": str(error)}, index=index) from None
 
 
-def _validated(model: type[Payload], payload: Any, name: str, index: int | None) -> Payload:
+def _validated(definition: Definition, payload: Any, index: int | None) -> Payload:
+    model, name = definition.payload, definition.spec.name
     if payload is not None and not isinstance(payload, Mapping):
         problem = f"pass {model.__name__}(…) or a mapping, not {type(payload).__name__}"
         raise InvalidPayload(name, invalid_fields={"payload": problem}, index=index)
+    written: dict[str, Any] = {}
     try:
-        return model.model_validate_json(_as_json(cast("Mapping[str, Any]", payload or {})))
-    except (PydanticSerializationError, UnicodeEncodeError) as error:
+        written = revealed(payload or {})
+        return model.model_validate_json(to_json(written, inf_nan_mode="constants"))
+    except (PydanticSerializationError, UnicodeEncodeError, RecursionError) as error:
         problem = f"can't be read as JSON: {error}"
         raise InvalidPayload(name, invalid_fields={"payload": problem}, index=index) from None
     except ValidationError as error:
-        raise _invalid(name, error, index) from None
+        secrets = Secrets.of(definition.spec, written, {}, {})
+        raise _invalid(name, error, index, secrets) from None
 
 
-def _as_json(payload: Mapping[str, Any]) -> bytes:
-    return to_json(dict(payload), inf_nan_mode="constants")
-
-
-def _invalid(name: str, error: ValidationError, index: int | None) -> InvalidPayload:
+def _invalid(
+    name: str, error: ValidationError, index: int | None, secrets: Secrets
+) -> InvalidPayload:
     missing: list[str] = []
     unknown: list[str] = []
     invalid: dict[str, str] = {}
@@ -133,7 +136,7 @@ def _invalid(name: str, error: ValidationError, index: int | None) -> InvalidPay
             case "extra_forbidden":
                 unknown.append(path)
             case _:
-                invalid[path or "payload"] = detail["msg"]
+                invalid[path or "payload"] = secrets.hide(detail["msg"])
     return InvalidPayload(
         name,
         missing_fields=missing,

@@ -206,7 +206,7 @@ class Committer[Record, Outcome]:
     async def _blame(self, batch: list[_Entry[Record, Outcome]], error: psycopg.Error) -> None:
         """Halve a refused group until the record that is to blame stands alone."""
         if len(batch) == 1:
-            batch[0].fail(Refused(str(error)))
+            batch[0].fail(Refused(_told(error)))
             return
         half = len(batch) // 2
         await self._flush(batch[:half])
@@ -225,7 +225,7 @@ class Committer[Record, Outcome]:
             for entry in batch:
                 self._put_later(entry)
         else:
-            logger.error("a flush of %d records failed: %s", len(batch), error)
+            logger.error("a flush of %d records failed: %s", len(batch), _told(error))
             self._abandon(batch, error)
 
     async def _reconnect(self) -> None:
@@ -242,7 +242,7 @@ class Committer[Record, Outcome]:
     def _trouble(self, message: str, error: psycopg.Error) -> None:
         """Say it once, not once a flush."""
         if not self._troubled:
-            logger.warning(message, str(error).strip())
+            logger.warning(message, _told(error))
         self._troubled = True
 
     def _recovered(self) -> None:
@@ -260,6 +260,11 @@ def _blames_a_record(error: psycopg.Error) -> bool:
     """Whether the server says so, or psycopg itself, which sees some bad data before the server."""
     refused_here = isinstance(error, psycopg.DataError) and error.sqlstate is None
     return refused_here or _class(error) in BLAMES_A_RECORD
+
+
+def _told(error: psycopg.Error) -> str:
+    """What the server says, without its details: they repeat rows, personal data and all."""
+    return error.diag.message_primary or str(error).strip().split("\n", 1)[0]
 
 
 def _class(error: psycopg.Error) -> str:

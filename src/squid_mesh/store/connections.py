@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
 import orjson
@@ -27,6 +29,24 @@ _ISOLATION = "set default_transaction_isolation = 'read committed'"
 
 # Sweeps look a few rows up in large tables, with plans that may be as old as the empty tables were.
 _LOOK_UP = "set enable_seqscan = off"
+
+
+# Readers look a few rows up, however many there are and whatever is known of them; several
+# statements see the same moment.
+_LOOKING = """
+set transaction isolation level repeatable read, read only;
+set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off;
+set local enable_bitmapscan = off; set local max_parallel_workers_per_gather = 0;
+set local random_page_cost = 1; set local jit = off
+"""
+
+
+@asynccontextmanager
+async def snapshot(connection: AsyncConnection[Any]) -> AsyncGenerator[None]:
+    """One moment of the database, for reading: no statement within sees what comes after it."""
+    async with connection.transaction():
+        await connection.execute(_LOOKING, prepare=False)
+        yield
 
 
 # A server that is gone without a word (its machine lost power, its address moved) is given up

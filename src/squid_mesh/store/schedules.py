@@ -71,11 +71,12 @@ class Passing:
 
 @dataclass(frozen=True)
 class Timetable:
-    """Reads and writes schedules. `silence` is after how many seconds a process is dead."""
+    """Reads and writes schedules, for one boot. After `silence` seconds a process is dead."""
 
     statements: Statements
     queueing: Queueing
     silence: float
+    boot: int
 
     async def add(self, connection: AsyncConnection[Any], declared: Sequence[Declared]) -> None:
         """Insert those that nobody declared before."""
@@ -106,6 +107,11 @@ class Timetable:
         parameters = name._asdict() | {"window": window}
         is_due: bool | None = await self._scalar(connection, "lock_window", parameters)
         return is_due
+
+    async def claim(self, connection: AsyncConnection[Any], name: Name, window: datetime) -> None:
+        """Say that this boot makes a window's payload."""
+        parameters = name._asdict() | {"window": window, "boot": self.boot}
+        await self._execute(connection, "claim_window", parameters)
 
     async def start(
         self,
@@ -168,7 +174,8 @@ class Timetable:
     ) -> int:
         """Give schedules a job where they have none; how many.
 
-        One whose job has executed for longer than `making` seconds has none.
+        One whose job has executed for longer than `making` seconds has none, or for longer than the
+        lease when no living process says that it makes its payload.
         """
         cursor = await connection.execute(
             self.statements["queue_schedules"],

@@ -35,7 +35,8 @@ create table {schema}.workers (
 -- One row a run. running, queued, retrying and paused count its live steps, open_ends the completions
 -- (or, once it is cancelled or failing, the running bodies) that are left until it has ended; every
 -- statement that moves a step keeps them, under the row's lock. `status` is the fold over them. Somebody
--- in some process waits for a watched run: where it comes to rest is notified.
+-- in some process waits for a watched run: where it comes to rest is notified. `resting` is the status
+-- while no body is under way: what lists are found by. It doesn't change with what changes most.
 create table {schema}.runs (
   id uuid primary key,
   workflow text not null,
@@ -69,6 +70,15 @@ create table {schema}.runs (
     when retrying > 0 then 'retrying'
     when paused > 0 then 'paused'
     else 'running' end) stored,
+  resting text generated always as (case
+    when outcome is not null then outcome
+    when running > 0 then null
+    when cancel_requested_at is not null then 'cancelling'
+    when begun_at is null then 'pending'
+    when queued > 0 then 'running'
+    when retrying > 0 then 'retrying'
+    when paused > 0 then 'paused'
+    else 'running' end) stored,
   constraint ended_is_dated check ((outcome is null) = (ended_at is null)),
   constraint ended_has_no_live_step check (outcome is null or running + queued + retrying + paused = 0),
   constraint failed_has_error check (outcome is distinct from 'failed' or error is not null)
@@ -76,12 +86,26 @@ create table {schema}.runs (
 
 create unique index runs_key on {schema}.runs (workflow, key) where key is not null;
 create unique index runs_window on {schema}.runs (workflow, trigger, window_at) where window_at is not null;
-create index runs_listing on {schema}.runs (inserted_at desc, id desc);
-create index runs_by_workflow on {schema}.runs (workflow, inserted_at desc, id desc);
+-- Lists are read backwards, from the newest. Ascending, as the newest rows are then appended.
+create index runs_listing on {schema}.runs (inserted_at, id);
+-- Lists by status, workflow and trigger. A run enters it when it is started and when it has ended, and
+-- in between only where it comes to rest.
+create index runs_resting on {schema}.runs (resting, workflow, trigger, inserted_at, id) where resting is not null;
 create index runs_replayed on {schema}.runs (replayed_from, inserted_at, id) where replayed_from is not null;
 create index runs_children on {schema}.runs (parent) where parent is not null;
--- What a sweep for interrupted steps reads: runs with a body under way, and no others.
+-- The runs that aren't in there. And what a sweep for interrupted steps reads.
 create index runs_busy on {schema}.runs (id) where running > 0;
+
+-- The tags of runs that have any, once more: to find runs by. `inserted_at` is the run's.
+create table {schema}.run_tags (
+  run_id uuid not null references {schema}.runs on delete cascade,
+  key text not null,
+  value text not null,
+  inserted_at timestamptz not null,
+  primary key (run_id, key)
+);
+
+create index run_tags_listing on {schema}.run_tags (key, value, inserted_at, run_id);
 
 -- One row a step that has begun, is ready, or waits. No index names status: an index predicate's
 -- columns count for HOT, and every claim and completion would pay. due_at is when a pending step became
@@ -104,6 +128,7 @@ create table {schema}.steps (
   output json,
   error json,
   resume json,
+  standing text generated always as (case when status in ('pending', 'scheduled', 'paused') then step end) stored,
   primary key (run_id, step),
   constraint running_is_claimed check (status <> 'running'
     or (claim is not null and attempt > 0 and started_at is not null and open_dependencies = 0)),
@@ -114,6 +139,8 @@ create table {schema}.steps (
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 
 create index steps_due on {schema}.steps (due_at) where due_at is not null;
+-- Which runs are at a step: those that stand there. What runs is found through runs_busy.
+create index steps_standing on {schema}.steps (standing, run_id) where standing is not null;
 -- Parked steps: ready, but no worker had code that could call them.
 create index steps_parked on {schema}.steps (needs) where needs is not null;
 
@@ -158,7 +185,8 @@ create unique index audit_events_key on {schema}.audit_events (run_id, key) wher
 
 -- One row a cron trigger that was ever declared. `expression` and `timezone` are what `next_window` was
 -- made from. `job_id` is the Oban job of that window: null while it is paused, and when its workflow has
--- left the code. attempts and error are of payloads that couldn't be made.
+-- left the code. `claim` is the boot that last began to make a payload. attempts and error are of
+-- payloads that couldn't be made.
 create table {schema}.schedules (
   workflow text not null,
   trigger text not null,
@@ -167,6 +195,7 @@ create table {schema}.schedules (
   last_window timestamptz,
   next_window timestamptz,
   job_id bigint,
+  claim bigint,
   paused boolean not null default false,
   attempts integer not null default 0 check (attempts >= 0),
   error json,

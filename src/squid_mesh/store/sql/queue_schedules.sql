@@ -1,6 +1,7 @@
 -- Gives schedules the job of their next window, where they have none: new windows, and jobs that are
--- gone, have ended, were left behind in the middle by a process that died, or belong to a mesh of which
--- no process lives. With `overdue` only those that should have fired so many seconds ago.
+-- gone, have ended, were put off (a clock stepped forward), were left behind in the middle by a process
+-- that died, or belong to a mesh of which no process lives. With `overdue` only those that should have
+-- fired so many seconds ago.
 -- Locks: the schedules, those that it changes, and their former jobs, without waiting: one that stays
 -- finds that it isn't its turn. Guard: window and job are as they were found.
 with wanting as materialized (
@@ -14,8 +15,16 @@ with wanting as materialized (
     and (j.id is null
          or j.state in ('completed', 'cancelled', 'discarded')
          or (j.args -> 'cron' ->> 'window')::timestamptz is distinct from s.next_window
+         or j.state in ('scheduled', 'retryable') and %(overdue)s::float8 is not null
+            and j.scheduled_at > timezone('UTC', pg_catalog.now()) + make_interval(secs => %(making)s)
          or j.state = 'executing'
             and j.attempted_at < timezone('UTC', pg_catalog.now()) - make_interval(secs => %(making)s)
+         or j.state = 'executing'
+            and j.attempted_at < timezone('UTC', pg_catalog.now()) - make_interval(secs => %(silence)s)
+            and not exists (
+              select from {schema}.workers w
+              where w.boot = s.claim
+                and w.alive_at > pg_catalog.clock_timestamp() - make_interval(secs => %(silence)s))
          or (j.worker, j.queue) <> (%(worker)s::text, %(queue)s::text) and not exists (
            select from {schema}.workers w
            where 'squid_mesh.' || w.mesh = j.worker and j.queue = any(w.queues)

@@ -23,6 +23,11 @@ started as (
   on conflict do nothing
   returning id, inserted_at
 ),
+tagged as (
+  insert into {schema}.run_tags (run_id, key, value, inserted_at)
+  select started.id, t.key, t.value, started.inserted_at
+  from started join given g using (id), jsonb_each_text(g.tags) as t
+),
 steps as (
   insert into {schema}.steps (run_id, step, status, open_dependencies, queue, due_at, job_id)
   select g.id, s.step, case s.open when 0 then 'pending' else 'waiting' end, s.open, s.queue,
