@@ -20,8 +20,8 @@ import sysconfig
 import tempfile
 import traceback
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,7 +32,7 @@ from psycopg import AsyncConnection
 
 from squid_mesh import Mesh
 from tests import clock
-from tests.docs.pages import PYTHON, Block
+from tests.docs.pages import PYTHON, SHELL, Block
 
 BLOCK_SECONDS = 30.0
 """How long a block may take."""
@@ -95,6 +95,8 @@ class Player:
     blocks: Sequence[Block]
     session: dict[str, Any] = field(default_factory=lambda: {"__name__": "__main__"})
     background: list[asyncio.subprocess.Process] = field(default_factory=list)
+    postponed: list[Block] = field(default_factory=list)
+    """Modules that couldn't be imported where they stand."""
     hint: str = ""
     """How it went before the time was over."""
 
@@ -109,6 +111,8 @@ class Player:
                     return [f"{block.place}: {difference}"]
                 except TimeoutError:
                     return [f"{block.place}: took longer than {BLOCK_SECONDS:g} s; {self.hint}"]
+            for block in self.postponed:
+                self._import(str(block.file))
         finally:
             await self._end()
         return []
@@ -137,23 +141,33 @@ class Player:
     # Python
 
     async def _python(self, block: Block) -> None:
-        if block.file is not None and self._is_script(block.file):
+        if block.file is not None and _is_program(block):
+            if not any(block.file in later.text for later in self._after(block, SHELL)):
+                await self._shell(replace(block, text=f"python {block.file}"))
             return
         with contextlib.redirect_stdout(io.StringIO()) as out:
             try:
-                if block.file is None:
-                    await self._go_on(block)
-                else:
-                    self._import(block.file)
+                await self._do_python(block)
             except Exception as error:  # noqa: BLE001 (a page may show any)
                 out.write("".join(traceback.format_exception_only(error)))
                 if block.output is None:
                     raise Differs("".join(traceback.format_exception(error))) from None
         check(block, out.getvalue().replace(f"{self.folder}{os.sep}", ""))
 
-    def _is_script(self, file: str) -> bool:
-        """Whether a later block runs it: then nobody imports it."""
-        return any(file in block.text for block in self.blocks if block.language in {"sh", "console"})
+    async def _do_python(self, block: Block) -> None:
+        if block.file is None:
+            return await self._go_on(block)
+        try:
+            self._import(block.file)
+        except ModuleNotFoundError as error:  # of what stands further down?
+            later = {one.file and _module(one.file) for one in self._after(block, PYTHON)}
+            if error.name not in later:
+                raise
+            self.postponed.append(block)
+
+    def _after(self, block: Block, languages: Container[str]) -> list[Block]:
+        index = next(i for i, other in enumerate(self.blocks) if other is block)
+        return [later for later in self.blocks[index:] if later.language in languages]
 
     def _import(self, file: str) -> None:
         """Import a file as if everything of this folder were new, as it is to a new process."""
@@ -162,7 +176,7 @@ class Player:
                 del sys.modules[name]
         importlib.invalidate_caches()
         sys.dont_write_bytecode = True  # two versions of a file may have the same time and size
-        importlib.import_module(file.removesuffix(".py").replace("/", "."))
+        importlib.import_module(_module(file))
 
     async def _go_on(self, block: Block) -> None:
         code = compile(block.text, block.place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -239,6 +253,15 @@ class Player:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+
+
+def _module(file: str) -> str:
+    return file.removesuffix(".py").replace("/", ".")
+
+
+def _is_program(block: Block) -> bool:
+    """Whether a file is to be run, and not to be imported."""
+    return re.search(r"^(if __name__|.*\basyncio\.run\()", block.text, re.MULTILINE) is not None
 
 
 def lacks(block: Block) -> str | None:
