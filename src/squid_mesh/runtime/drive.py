@@ -25,7 +25,7 @@ from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on
-from squid_mesh.runtime.results import Result, Sleep, Unfit
+from squid_mesh.runtime.results import Result, Settled, Sleep, Unfit
 from squid_mesh.runtime.settings import Settings
 from squid_mesh.runtime.telling import decided, recorded, started
 from squid_mesh.store.committer import Lost, Refused
@@ -152,10 +152,14 @@ class Driver:
             return await self._record(claimed, outlook, later, slice_, began)
         if self._telemetry.is_heard:
             self._telemetry.tell(started(claimed))
-        result = await self._performer.perform(claimed, plan)
+        slice_.steps += 1
+        result = await self._performer.perform(
+            claimed, plan, lambda output: self._intend(claimed, outlook, output, slice_)
+        )
+        if isinstance(result, Settled):
+            return await self._go_from(claimed, outlook, result, slice_, began)
         if isinstance(result, Unfit):
             result = await self._put_by(claimed, result)
-        slice_.steps += 1
         try:
             return await self._record(claimed, outlook, result, slice_, began)
         except Refused as error:
@@ -208,14 +212,29 @@ class Driver:
         here = queue == slice_.job.queue and plan.can_run(step)
         return here and not self.intake.is_closed and not slice_.is_used_up
 
-    async def _record(
-        self, claimed: Claimed, outlook: Outlook, result: Result, slice_: Slice, began: float
-    ) -> bool:
+    def _intend(
+        self, claimed: Claimed, outlook: Outlook, result: Result, slice_: Slice
+    ) -> Progress:
+        """What is to be written for a result. Whatever that may claim is held from here on."""
         attempt = Attempt(claimed.run_id, claimed.step, claimed.attempt, slice_.job.id)
         progress = outlook.progress(attempt, result)
         slice_.holding.steps = (claimed.step, *candidates(progress))
         slice_.claimed_after = self._lease.now()
+        return progress
+
+    async def _record(
+        self, claimed: Claimed, outlook: Outlook, result: Result, slice_: Slice, began: float
+    ) -> bool:
+        progress = self._intend(claimed, outlook, result, slice_)
         outcome = await self._write(progress, outlook.plan)
+        settled = Settled(result, progress, outcome)
+        return await self._go_from(claimed, outlook, settled, slice_, began)
+
+    async def _go_from(
+        self, claimed: Claimed, outlook: Outlook, settled: Settled, slice_: Slice, began: float
+    ) -> bool:
+        """Tell of what is durable now; whether `claimed` is the next step."""
+        result, progress, outcome = settled.result, settled.progress, settled.outcome
         if self._telemetry.is_heard:
             duration = time.monotonic() - began
             for event in recorded(claimed, result, progress, outcome, duration):
