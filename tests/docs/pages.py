@@ -8,8 +8,9 @@ A block's info string is its language and what else is to be known of it:
 * `background="up"`: the shell block goes on, until the page ends, once it has written this.
 
 A block belongs to a file if its first line is a comment with the file's name, or if the text before
-it begins or ends with the name, as in "Declare it: `orders.py`". Every other block of Python is a part of one
-session, in which `await` may stand anywhere, as in `python -m asyncio`.
+it begins or ends with the name, as in "Declare it: `orders.py`". A file that calls `asyncio.run` is
+a program, and is run; others are modules, and are imported. Every other block of Python is a part
+of one session, in which `await` may stand anywhere, as in `python -m asyncio`.
 
 A block without a language, or of `text`, is what the block of code before it writes, unless a
 heading stands between them. An ellipsis in it stands for anything.
@@ -102,7 +103,8 @@ def _every(text: str, name: str) -> Iterator[Block | None]:
 
 def _block(token: Token, place: str, before: str) -> Block:
     language, *words = shlex.split(token.info) or [""]
-    options = dict(word.partition("=")[::2] for word in words)
+    pairs = (word.partition("=") for word in words)
+    options = {name: value for name, _, value in pairs}
     named = _NAMED.search(before) or _FIRST_LINE.match(token.content)
     file = named[named.lastindex or 0] if named and language not in SHELL | OUTPUT else None
     return Block(place, language, token.content, file, options)
@@ -122,7 +124,5 @@ def links(text: str) -> list[str]:
 def anchors(text: str) -> set[str]:
     """What a link into a page may say after its `#`, as GitHub makes it of headings."""
     tokens = MarkdownIt().parse(text)
-    titles = [
-        after.content for token, after in pairwise(tokens) if token.type == "heading_open"
-    ]
+    titles = [after.content for token, after in pairwise(tokens) if token.type == "heading_open"]
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

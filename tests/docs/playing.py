@@ -20,7 +20,7 @@ import sysconfig
 import tempfile
 import traceback
 import warnings
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -32,6 +32,7 @@ from psycopg import AsyncConnection
 
 from squid_mesh import Mesh
 from tests import clock
+from tests.docs.outputs import Differs, check, table
 from tests.docs.pages import PYTHON, SHELL, Block
 
 BLOCK_SECONDS = 30.0
@@ -39,10 +40,6 @@ BLOCK_SECONDS = 30.0
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["fastapi", "httpx", __name__])
-
-
-class Differs(Exception):
-    """A block doesn't do what its page says."""
 
 
 def play(blocks: Sequence[Block], dsn: str) -> list[str]:
@@ -104,7 +101,7 @@ class Player:
     async def play(self) -> list[str]:
         """Do everything, up to the first thing that goes wrong."""
         try:
-            for block in self.blocks:
+            for block in self._in_turn():
                 try:
                     async with asyncio.timeout(BLOCK_SECONDS):
                         await self._do(block)
@@ -112,11 +109,14 @@ class Player:
                     return [f"{block.place}: {difference}"]
                 except TimeoutError:
                     return [f"{block.place}: took longer than {BLOCK_SECONDS:g} s; {self.hint}"]
-            for block in self.postponed:
-                self._import(str(block.file))
         finally:
             await self._end()
         return []
+
+    def _in_turn(self) -> Iterator[Block]:
+        """The blocks as they stand, and then modules that need what stands below them."""
+        yield from self.blocks
+        yield from self.postponed
 
     async def _do(self, block: Block) -> None:
         if block.file is not None:
@@ -162,7 +162,7 @@ class Player:
             self._import(block.file)
         except ModuleNotFoundError as error:  # of what stands further down?
             later = {one.file and _module(one.file) for one in self._after(block, PYTHON)}
-            if error.name not in later:
+            if error.name not in later or block in self.postponed:
                 raise
             self.postponed.append(block)
 
@@ -220,7 +220,12 @@ class Player:
     async def _sql(self, block: Block) -> None:
         """Run it; a query until its result is there, as what runs elsewhere takes its time."""
         while True:
-            result = await self._result(block.text)
+            try:
+                result = await self._result(block.text)
+            except psycopg.Error as error:
+                result = f"ERROR:  {error}\n"
+                if block.output is None:
+                    raise Differs(result) from None
             try:
                 return check(block, result)
             except Differs as difference:
@@ -231,13 +236,10 @@ class Player:
 
     async def _result(self, text: str) -> str:
         async with await AsyncConnection.connect(self.dsn, autocommit=True) as connection:
-            try:
-                cursor = await connection.execute(text.encode())
-            except psycopg.Error as error:
-                return f"ERROR:  {error}\n"
-            tables = [await _table(cursor)]
+            cursor = await connection.execute(text.encode())
+            tables = [await table(cursor)]
             while cursor.nextset():
-                tables.append(await _table(cursor))
+                tables.append(await table(cursor))
         return "\n".join(filter(None, tables))
 
     async def _directive(self, text: str) -> None:
@@ -276,33 +278,10 @@ def lacks(block: Block) -> str | None:
     return needed
 
 
-def check(block: Block, *written: str) -> None:
-    """Compare what a block wrote, in one way or another, with what its page says."""
-    if block.output is None:
-        return
-    tidy = _columns if block.language == "sql" else _tidy
-    expected = tidy(block.output)
-    anything = re.escape(expected)
-    for mark in ("…", re.escape("...")):
-        anything = re.sub(rf"(?m)^{re.escape(mark)}$", r"(?:.*\n?)*", anything)
-        anything = anything.replace(mark, ".*")
-    if not any(re.fullmatch(anything, tidy(text)) for text in written):
-        raise Differs(f"the page says\n\n{expected}\n\nand it writes\n\n{tidy(written[-1])}\n")
-
-
-def _tidy(text: str) -> str:
-    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
-
-
-def _columns(text: str) -> str:
-    """A table without its widths."""
-    lines = (re.sub(r"-+", "-", line.strip()) for line in text.strip().splitlines())
-    return "\n".join(re.sub(r" *\| *", " | ", re.sub(r" +", " ", line)).strip() for line in lines)
-
-
 async def _written(process: asyncio.subprocess.Process, text: str) -> None:
     """Wait until a process has written something."""
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     seen: list[str] = []
 
     async def read(stream: asyncio.StreamReader) -> None:
@@ -318,19 +297,3 @@ async def _written(process: asyncio.subprocess.Process, text: str) -> None:
         other.cancel()
     for task in done:
         task.result()
-
-
-async def _table(cursor: psycopg.AsyncCursor[Any]) -> str:
-    """Rows as psql shows them, but for the widths of the columns."""
-    if cursor.description is None:
-        return ""
-    names = [column.name for column in cursor.description]
-    rows = [["" if v is None else _shown(v) for v in row] for row in await cursor.fetchall()]
-    lines = [" | ".join(cells) for cells in (names, *rows)]
-    lines.insert(1, "+".join("-" * (len(name) + 2) for name in names))
-    count = f"({len(rows)} row{'' if len(rows) == 1 else 's'})"
-    return "\n".join([*lines, count]) + "\n"
-
-
-def _shown(value: object) -> str:
-    return {True: "t", False: "f"}[value] if isinstance(value, bool) else str(value)

@@ -1,5 +1,6 @@
 """Every page is followed to the letter: its code is run, and does what the page says."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.exists(), f"{page.name} links to {link}, which isn't there"
         if anchor:
             assert anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_the_tests_that_pages_name_are_there() -> None:
+    files = [path.stem for path in (ROOT / "tests").rglob("test_*.py")]
+    named = {name for page in PAGES for name in re.findall(r"`(test_\w+)`", page.read_text())}
+    assert named
+    for name in named:
+        assert any(stem.startswith(name) for stem in files), f"there is no {name}"
+
+
+def test_the_commands_that_pages_name_are_there() -> None:
+    commands = pytest.importorskip("squid_mesh.cli.commands").program.commands
+    for page in PAGES:
+        for name in re.findall(r"`squid-mesh (\w+)", page.read_text(encoding="utf-8")):
+            assert name in commands, f"{page.name} names squid-mesh {name}"
