@@ -69,7 +69,7 @@ def where(error: BaseException) -> str:
     """The line of code that an error came from."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{shown(error.filename)}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename[0] != "<"]
     return f"{shown(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
 
 
