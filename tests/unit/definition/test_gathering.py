@@ -1,5 +1,7 @@
 """Everything that is wrong with the definitions of a process, at once."""
 
+from typing import Any
+
 import pytest
 
 from squid_mesh import NoPayload, Payload, Workflow, WorkflowDefinitionError, step
@@ -10,12 +12,16 @@ from squid_mesh.definition.workflow import definition_of
 async def send(text: str) -> None: ...
 
 
+unchecked: Any = step
+"""`step`, with whose mistakes no type checker helps."""
+
+
 def declare() -> list[type[Workflow[NoPayload]]]:
     """Two workflows of which nothing is right, and one that is."""
 
     class First(Workflow[NoPayload]):
-        one = step(send).takes()
-        two = step(send).takes(txt="hello")
+        one = unchecked(send).takes()
+        two = unchecked(send).takes(txt="hello")
 
     class Second(First):
         pass
@@ -44,7 +50,7 @@ def test_a_payload_that_hides_what_it_must_not_is_told_too() -> None:
     with gathering() as errors:
 
         class Hiding(Payload):
-            copy: str  # type: ignore[assignment]  # pyright: ignore  # that is what is wrong
+            copy: str  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
 
     assert [error.workflow for error in errors] == ["Hiding"]
 
