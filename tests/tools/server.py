@@ -51,6 +51,7 @@ class Server:
             async for part in route() if route else _nothing():
                 writer.write(part)
                 await writer.drain()
+                await asyncio.sleep(0)  # the client is in the same loop
         except ConnectionError:
             self.closed.set()
         finally:
