@@ -71,33 +71,41 @@ def ratios(found: Mapping[str, Sequence[Measured]]) -> str:
     return "  squid is " + ", ".join(shown)
 
 
-def main() -> None:
-    """Measure."""
+def options() -> argparse.Namespace:
+    """What is asked for."""
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--loads", nargs="+", type=int, help="only these, counted from 1")
     parser.add_argument("--lists", type=int, metavar="RUNS", help="only list_runs, among so many")
-    options = parser.parse_args()
-    if options.lists:
+    return parser.parse_args()
+
+
+def side_by_side(load: Load, systems: Sequence[str], rounds: int) -> None:
+    """Measure systems under one load, in turn, so that a machine's moods meet all of them."""
+    found: dict[str, list[Measured]] = {system: [] for system in systems}
+    for _ in range(rounds):
+        for system in systems:
+            found[system].append(measure(system, load))
+    for system in systems:
+        print(line(system, found[system]), flush=True)
+    if "squid" in found and len(found) > 1:
+        print(ratios(found), flush=True)
+
+
+def main() -> None:
+    """Measure."""
+    asked = options()
+    if asked.lists:
         with embedded.server() as dsn:
-            for name, took in uvloop.run(lists(dsn, runs=options.lists)).items():
+            for name, took in uvloop.run(lists(dsn, runs=asked.lists)).items():
                 print(f"{name:28} {took}")
         return
-    for number, (load, systems) in enumerate(loads(options.runs), 1):
-        if options.loads and number not in options.loads:
-            continue
-        wanted = [system for system in systems if system in options.systems]
-        found: dict[str, list[Measured]] = {system: [] for system in wanted}
-        for _ in range(options.rounds):  # in turn, so that a machine's moods meet all of them
-            for system in wanted:
-                found[system].append(measure(system, load))
-        print(f"{number}. {load}", flush=True)
-        for system in wanted:
-            print(line(system, found[system]), flush=True)
-        if "squid" in found and len(found) > 1:
-            print(ratios(found), flush=True)
+    for number, (load, systems) in enumerate(loads(asked.runs), 1):
+        if asked.loads is None or number in asked.loads:
+            print(f"{number}. {load}", flush=True)
+            side_by_side(load, [s for s in systems if s in asked.systems], asked.rounds)
 
 
 if __name__ == "__main__":
