@@ -146,15 +146,15 @@ class Stage:
 
     async def mesh(self, *workflows: type[Workflow[Any]], **options: Any) -> Mesh:
         """A process that drives, until the end of the test."""
-        opened = on_host(self.dsn, workflows or WORKFLOWS, **{"resources": [self.probe]} | options)
+        both: dict[str, Any] = {"resources": [self.probe]} | options
+        opened = on_host(self.dsn, workflows or WORKFLOWS, **both)
         return await self.stack.enter_async_context(opened)
 
     @asynccontextmanager
     async def brief(self, *workflows: type[Workflow[Any]], **options: Any) -> AsyncGenerator[Mesh]:
         """A process that ends before anybody looks."""
-        async with on_host(
-            self.dsn, workflows or WORKFLOWS, **{"resources": [self.probe]} | options
-        ) as mesh:
+        both: dict[str, Any] = {"resources": [self.probe]} | options
+        async with on_host(self.dsn, workflows or WORKFLOWS, **both) as mesh:
             yield mesh
 
     async def reader(self, *workflows: type[Workflow[Any]], **options: Any) -> Mesh:

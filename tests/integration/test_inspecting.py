@@ -338,7 +338,7 @@ async def test_a_history_is_of_one_moment(mesh: Mesh, dsn: str) -> None:
             await every(dsn, "delete from squid_mesh.audit_events")
         return await rows(connection, name, asked)
 
-    mesh._reader._rows = meddle  # type: ignore[method-assign]  # between two statements
+    mesh._reader._rows = meddle  # type: ignore[method-assign,assignment]  # between two statements
     details = await history(mesh, run.id)
     assert [event.type for event in details.audit_events] == ["paused"]
     assert [attempt.status for attempt in step_of(details, "stop").attempts] == ["running"]
