@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.cli.program import Ended, Worker
 from tests.clock import one
 from tests.tools.server import serving
@@ -69,6 +71,7 @@ def commands(text: str) -> Iterator[str]:
             yield line
 
 
+@pytest.mark.timeout(600)  # twenty processes, on a machine that may have others to run
 async def test_operating_as_it_is_written(tmp_path: Path, empty: str, another: str) -> None:
     """Alembic has a database of its own, as the page says to choose one way of migrating."""
     await of_a_host(tmp_path, another)
