@@ -144,17 +144,18 @@ class Stage:
     probe: Probe = field(default_factory=Probe)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
+    def _given(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"resources": [self.probe]} | options
+
     async def mesh(self, *workflows: type[Workflow[Any]], **options: Any) -> Mesh:
         """A process that drives, until the end of the test."""
-        opened = on_host(self.dsn, workflows or WORKFLOWS, **{"resources": [self.probe]} | options)
+        opened = on_host(self.dsn, workflows or WORKFLOWS, **self._given(options))
         return await self.stack.enter_async_context(opened)
 
     @asynccontextmanager
     async def brief(self, *workflows: type[Workflow[Any]], **options: Any) -> AsyncGenerator[Mesh]:
         """A process that ends before anybody looks."""
-        async with on_host(
-            self.dsn, workflows or WORKFLOWS, **{"resources": [self.probe]} | options
-        ) as mesh:
+        async with on_host(self.dsn, workflows or WORKFLOWS, **self._given(options)) as mesh:
             yield mesh
 
     async def reader(self, *workflows: type[Workflow[Any]], **options: Any) -> Mesh:
