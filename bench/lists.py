@@ -12,7 +12,7 @@ from oban import Oban
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from bench.chains import percentile
+from bench.load import percentile
 from squid_mesh import ENDED, Mesh, RunStatus
 from tests.clock import every
 from tests.crowd import crowd

@@ -37,8 +37,9 @@ async def eventually(
 @asynccontextmanager
 async def own_pool(dsn: str, **options: Any) -> AsyncGenerator[AsyncConnectionPool[Any]]:
     """A host's pool."""
+    sizes: dict[str, Any] = {"min_size": 1, "max_size": 10}
     async with AsyncConnectionPool[AsyncConnection[Any]](
-        dsn, min_size=1, max_size=10, open=False, **options
+        dsn, open=False, **(sizes | options)
     ) as pool:
         yield pool
 

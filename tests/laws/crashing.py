@@ -1,5 +1,8 @@
 """Processes that drive one run and end hard at a boundary between two durable writes.
 
+In a transactional step the boundaries are before and after each exchange with the database: from
+the beginning of its transaction to the answer to its commit.
+
 Run as `python -m tests.laws.crashing DSN WORKFLOW`. For each boundary 1, 2, … it forks a process
 that starts a run and exits there, without a word to anybody, until one gets to its run's end. It
 tells the number of boundaries.
@@ -10,10 +13,17 @@ import itertools
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from datetime import timedelta
-from typing import Any
+from typing import Any, override
 
+from psycopg import AsyncConnection, Connection
+
+from squid_mesh.runtime.failures import BodyFailure
 from squid_mesh.runtime.ledger import Ledger
+from squid_mesh.runtime.results import Settled
+from squid_mesh.runtime.transactions import Inside, Transactions
+from tests.laws import transactional
 from tests.laws.journal import Journal
 from tests.laws.worker import HEARTBEAT
 from tests.laws.workflows import WORKFLOWS
@@ -24,13 +34,59 @@ CRASHED = 17
 type Write = Callable[..., Awaitable[Any]]
 
 
+class Boundaries:
+    """Counts boundaries, and exits at one of them."""
+
+    def __init__(self) -> None:
+        self.last = 0
+        self._count = itertools.count(1)
+
+    def __call__(self) -> None:
+        """Here is one."""
+        if next(self._count) == self.last:
+            os._exit(CRASHED)
+
+
+boundary = Boundaries()
+inside: ContextVar[bool] = ContextVar("inside", default=False)
+"""Whether what is executed belongs to a transactional step, on the loop or in its thread."""
+
+
+class CrashingAsync(AsyncConnection[Any]):
+    @override
+    async def wait(self, *arguments: Any, **options: Any) -> Any:
+        if not inside.get():
+            return await super().wait(*arguments, **options)
+        boundary()
+        result = await super().wait(*arguments, **options)
+        boundary()
+        return result
+
+
+class CrashingSync(Connection[Any]):
+    @override
+    def wait(self, *arguments: Any, **options: Any) -> Any:
+        if not inside.get():
+            return super().wait(*arguments, **options)
+        boundary()
+        result = super().wait(*arguments, **options)
+        boundary()
+        return result
+
+
 def crash_at(last: int) -> None:
     """Exit before or after a durable write: at the so manieth boundary of this process."""
-    count = itertools.count(1)
+    boundary.last = last
+    run = Transactions.run
 
-    def boundary() -> None:
-        if next(count) == last:
-            os._exit(CRASHED)
+    async def run_inside(self: Transactions, body: Inside) -> Settled | BodyFailure:
+        inside.set(True)
+        try:
+            return await run(self, body)
+        finally:
+            inside.set(False)
+
+    Transactions.run = run_inside  # type: ignore[method-assign,assignment]  # to know what is inside
 
     def between(write: Write) -> Write:
         async def written(*arguments: Any) -> Any:
@@ -47,16 +103,19 @@ def crash_at(last: int) -> None:
 
 async def play(dsn: str, workflow: str, boundary: int) -> None:
     """Drive a run of one's own to its end, out of a queue of one's own: nobody else's."""
-    chosen = next(w for w in WORKFLOWS if w.__name__ == workflow)
+    everything = [*WORKFLOWS, *transactional.WORKFLOWS]
+    chosen = next(w for w in everything if w.__name__ == workflow)
     queue = f"boundary_{boundary}"
     async with (
         Journal(dsn) as journal,
+        transactional.makers(dsn, CrashingAsync, CrashingSync) as makers,
         on_host(
             dsn,
             [chosen],
             queues={queue: 5},
             queue=queue,
-            resources=[journal],
+            pool={"connection_class": CrashingAsync},
+            resources=[journal, *makers],
             heartbeat=HEARTBEAT,
             lease=timedelta(hours=1),  # it takes nothing over
         ) as mesh,

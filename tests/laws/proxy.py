@@ -7,6 +7,7 @@ the server has answered it, which is after the commit.
 import asyncio
 import struct
 import tempfile
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -45,13 +46,18 @@ class Proxy:
         self._lines = {_first_line(name): name for name in _STATEMENTS}
         self._wanted: dict[str, bool] = {}
         self._lost: dict[str, asyncio.Event] = {}
+        self._leaves_open = False
+        self.seen: Counter[str] = Counter()
+        """How often each of our statements was executed."""
         self._links: set[asyncio.Task[None]] = set()
 
-    def lose(self, statement: str, *, before: bool = False) -> None:
+    def lose(self, statement: str, *, before: bool = False, leaves_open: bool = False) -> None:
         """Lose the answer to the next such statement, or with `before` the statement itself.
 
-        `commit of …` is the commit of a transaction that ends with a statement.
+        `commit of …` is the commit of a transaction that ends with a statement. With `leaves_open`
+        the server isn't told that its client is gone, as when a network parts.
         """
+        self._leaves_open = leaves_open
         self._wanted[statement] = before
         self._lost[statement] = asyncio.Event()
 
@@ -102,6 +108,8 @@ class Proxy:
             if kind == _PARSE:
                 self._learn(link, body)
             elif kind in {_BIND, _QUERY} and self._meets(link, _executed(kind, link, body)):
+                if self._leaves_open:
+                    await asyncio.Event().wait()  # until everything ends
                 return
             link.server.write(_message(kind, body))
             await link.server.drain()
@@ -124,6 +132,7 @@ class Proxy:
     def _meets(self, link: _Link, statement: str) -> bool:
         """Whether this execution is one to lose before it gets to the server."""
         link.executed = statement
+        self.seen[statement] += 1
         before = self._wanted.pop(statement, None)
         if before is None:
             return False
@@ -131,7 +140,10 @@ class Proxy:
         link.losing = True
         if before:
             self._has_lost()
-            link.cut()
+            if self._leaves_open:
+                link.client.close()
+            else:
+                link.cut()
         return before
 
     def _has_lost(self) -> None:
@@ -155,6 +167,8 @@ _STATEMENTS = (
     "retry_interrupted",
     "requeue_overdue",
     "heartbeat",
+    "enter_transaction",
+    "find_transaction",
 )
 
 

@@ -10,6 +10,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -60,12 +62,19 @@ def stand_still_before(step: str) -> None:
 stood_still: list[str] = []
 
 
+@asynccontextmanager
+async def no_makers(_: str) -> AsyncGenerator[list[object]]:
+    """What most workflows need beside the journal."""
+    yield []
+
+
 async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
     if "stands_still_before" in options:
         stand_still_before(options["stands_still_before"])
     module.hangs = options.get("hangs", False)
     async with (
         Journal(journal_dsn) as journal,
+        getattr(module, "makers", no_makers)(dsn) as makers,
         on_host(
             dsn,
             loaded,
@@ -76,7 +85,7 @@ async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
             blocked=timedelta(seconds=options.get("blocked", 60)),
             overdue=OVERDUE,
             handover=timedelta(seconds=options.get("handover", 5)),
-            resources=[journal],
+            resources=[journal, *makers],
         ) as mesh,
     ):
         say("up")

@@ -42,6 +42,8 @@ from squid_mesh.definition.spec import (
     Wire,
     WorkflowSpec,
 )
+from squid_mesh.definition.surroundings import Inject
+from squid_mesh.definition.transactional import misfit
 from squid_mesh.definition.triggers import Trigger
 from squid_mesh.definition.validation import Finding, Place, findings_of_graph, findings_of_parts
 from squid_mesh.definition.values import Codec
@@ -242,13 +244,22 @@ class _Compiler:
 
     def _inputs(self, node: Step[Any]) -> dict[str, Wire]:
         action = self.actions.get(node)
-        wires: dict[str, Wire] = {}
-        for name, value in node.inputs.items():
-            codec = action.parameters[name].codec if action else Codec(Any)
-            wire = self._wire(node, f"input {name!r}", value, codec)
-            # About its stand-in no rule has anything to tell.
-            wires[name] = Injected("context") if wire is None else wire
-        return wires
+        return {
+            name: self._input(node, name, value, action) or Injected("context")
+            for name, value in node.inputs.items()
+        }  # about the stand-in no rule has anything to tell
+
+    def _input(self, node: Step[Any], name: str, value: Any, action: Action | None) -> Wire | None:
+        """The wire to a parameter, None when it is reported."""
+        codec = action.parameters[name].codec if action else Codec(Any)
+        what = f"input {name!r}"
+        wire = self._wire(node, what, value, codec)
+        if action is None or wire is None or not isinstance(value, Inject):
+            return wire
+        if (why := misfit(value, codec.annotation, is_async=action.is_async)) is not None:
+            self._tell(why, node, f"{what} of {node!r}: ")
+            return None
+        return wire
 
     def _delay(self, node: Node, option: str) -> Wire | None:
         if (value := node.options[option]) is None:

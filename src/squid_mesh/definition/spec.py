@@ -85,6 +85,11 @@ class Injected:
     origin: Annotated[Literal["context", "resource", "connection", "session"], Field(alias="from")]
     type: str | None = None
 
+    @property
+    def is_transactional(self) -> bool:
+        """Whether it leads to the transaction that commits together with the step's result."""
+        return self.origin in {"connection", "session"}
+
 
 @dataclass(frozen=True, slots=True)
 class Constant:
@@ -211,6 +216,14 @@ class StepSpec:
         """Every wire by the name a reader knows it by."""
         timers = {"duration": self.duration, "deadline": self.deadline}
         return self.inputs | {name: wire for name, wire in timers.items() if wire is not None}
+
+    def transactional(self) -> dict[str, Injected]:
+        """The inputs that its writes go through; a sound step has at most one."""
+        return {
+            name: wire
+            for name, wire in self.inputs.items()
+            if isinstance(wire, Injected) and wire.is_transactional
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,12 +37,27 @@ def resource[T](kind: type[T], /) -> T:
 
 
 def connection() -> Any:
-    """A psycopg connection whose transaction commits together with the step's result."""
+    """A psycopg connection whose transaction commits together with the step's result.
+
+    An `AsyncConnection` for an `async def`, out of the mesh's pool; a `Connection` for a `def`, out
+    of a `psycopg_pool.ConnectionPool` among the mesh's resources, or made as the mesh's pool makes
+    its own. What the body writes with it, the step's result and what comes next are one
+    transaction: it is begun before the body and committed after it has returned, or rolled back
+    when it has raised. A body that commits or rolls back by itself fails its step;
+    `connection.transaction()` inside it is a savepoint, to undo a part.
+    """
     return Inject("connection")
 
 
 def session[S](kind: type[S], /) -> S:
-    """A SQLAlchemy session whose transaction commits together with the step's result."""
+    """A SQLAlchemy session whose transaction commits together with the step's result.
+
+    `session(AsyncSession)` for an `async def`, out of an `async_sessionmaker` among the mesh's
+    resources; `session(Session)` for a `def`, out of a `sessionmaker`. Its engine is the host's
+    own, on psycopg (`postgresql+psycopg://`) and on the mesh's database. It is flushed and
+    committed after the body has returned. A body that commits, rolls back or closes it fails its
+    step; `session.begin_nested()` is a savepoint, to undo a part.
+    """
     return cast("S", Inject("session", kind))
 
 

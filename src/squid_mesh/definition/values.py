@@ -130,9 +130,14 @@ class Codec:
             ) from None
 
     def load(self, value: Any) -> Any:
-        """The typed value of a JSON value. Raises `Unreadable` with a sentence."""
-        if self.annotation is Any or (self._plain and type(value) is self.annotation):
+        """The typed value of a JSON value. Raises `Unreadable` with a sentence.
+
+        Never the very value: what a body does to its inputs must not change what others are handed.
+        """
+        if self._plain and type(value) is self.annotation:
             return value
+        if self.annotation is Any:
+            return orjson.loads(orjson.dumps(value)) if isinstance(value, list | dict) else value
         try:
             return self._adapter.validate_json(orjson.dumps(value), strict=True, by_name=True)
         except ValidationError as error:

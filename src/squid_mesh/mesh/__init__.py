@@ -64,7 +64,8 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
     * `workflows`: the classes whose runs this process starts and drives.
     * `name`: what jobs are registered under; two meshes on one Oban need two names.
     * `schema`: where the tables are; `queue`: the Oban queue of steps that name none.
-    * `resources`: objects that steps wire with `resource(T)`.
+    * `resources`: objects that steps wire with `resource(T)`; a SQLAlchemy `async_sessionmaker` or
+      `sessionmaker` makes what they wire with `session(…)`; `resource(Mesh)` is the mesh itself.
     * `actions`: functions that only runs of earlier definitions still call.
     * `observers`: called with each event of `squid_mesh.telemetry`, after its commit.
     * `retention`: how long ended runs are kept; for good, unless it is given. See `prune`.
@@ -116,7 +117,7 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         with config.part():
             self._catalog = Catalog(workflows, actions, self._load_definition)
         with config.part():
-            self._resources = Resources(resources)
+            self._resources = Resources((*resources, self))
         with config.part():
             self._settings = Settings.of(
                 name=name,
@@ -186,7 +187,12 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
                 await migrations.check(connection, self._statements)
             await self._register()
             process = Process(
-                self._settings, self._statements, self._catalog, self._resources, self._telemetry
+                self._settings,
+                self._statements,
+                self._catalog,
+                self._resources,
+                self._telemetry,
+                self._pool,
             )
             await process.start()
             opening.push_async_callback(process.stop)

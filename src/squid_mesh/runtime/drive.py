@@ -25,9 +25,9 @@ from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on
-from squid_mesh.runtime.results import Result, Sleep, Unfit
+from squid_mesh.runtime.results import Result, Settled, Sleep, Unfit
 from squid_mesh.runtime.settings import Settings
-from squid_mesh.runtime.telling import decided, recorded, started
+from squid_mesh.runtime.telling import begun, decided, recorded, started
 from squid_mesh.store.committer import Lost, Refused
 from squid_mesh.store.records import (
     Advanced,
@@ -41,7 +41,7 @@ from squid_mesh.store.records import (
     Stale,
     Stopped,
 )
-from squid_mesh.telemetry import RunCreated, Telemetry
+from squid_mesh.telemetry import Telemetry
 
 SLICE_STEPS = 100
 SLICE_SECONDS = 30.0
@@ -54,7 +54,8 @@ logger = logging.getLogger(__name__)
 class Job:
     """A delivery: which step of which run, out of which queue.
 
-    `untold` says that the run was started in a host's transaction, and nobody has told of it yet.
+    `untold` says that the run was started in a host's transaction, and nobody has told of it yet;
+    `replayed_from` is the run that it then replays.
     """
 
     run_id: UUID
@@ -62,6 +63,7 @@ class Job:
     queue: str
     id: int | None
     untold: bool = False
+    replayed_from: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -152,10 +154,14 @@ class Driver:
             return await self._record(claimed, outlook, later, slice_, began)
         if self._telemetry.is_heard:
             self._telemetry.tell(started(claimed))
-        result = await self._performer.perform(claimed, plan)
+        slice_.steps += 1
+        result = await self._performer.perform(
+            claimed, plan, lambda output: self._intend(claimed, outlook, output, slice_)
+        )
+        if isinstance(result, Settled):
+            return await self._go_from(claimed, outlook, result, slice_, began)
         if isinstance(result, Unfit):
             result = await self._put_by(claimed, result)
-        slice_.steps += 1
         try:
             return await self._record(claimed, outlook, result, slice_, began)
         except Refused as error:
@@ -186,9 +192,8 @@ class Driver:
 
     def _tell_created(self, claimed: Claimed, job: Job) -> None:
         if job.untold and claimed.begins:
-            self._telemetry.tell(
-                RunCreated(run_id=job.run_id, workflow=claimed.workflow, trigger=claimed.trigger)
-            )
+            event = begun(job.run_id, claimed.workflow, claimed.trigger, job.replayed_from)
+            self._telemetry.tell(event)
 
     async def _put_by(self, claimed: Claimed, unfit: Unfit) -> Result:
         """Leave a step to a process that declares its definition, or park it when none lives."""
@@ -208,14 +213,29 @@ class Driver:
         here = queue == slice_.job.queue and plan.can_run(step)
         return here and not self.intake.is_closed and not slice_.is_used_up
 
-    async def _record(
-        self, claimed: Claimed, outlook: Outlook, result: Result, slice_: Slice, began: float
-    ) -> bool:
+    def _intend(
+        self, claimed: Claimed, outlook: Outlook, result: Result, slice_: Slice
+    ) -> Progress:
+        """What is to be written for a result. Whatever that may claim is held from here on."""
         attempt = Attempt(claimed.run_id, claimed.step, claimed.attempt, slice_.job.id)
         progress = outlook.progress(attempt, result)
         slice_.holding.steps = (claimed.step, *candidates(progress))
         slice_.claimed_after = self._lease.now()
+        return progress
+
+    async def _record(
+        self, claimed: Claimed, outlook: Outlook, result: Result, slice_: Slice, began: float
+    ) -> bool:
+        progress = self._intend(claimed, outlook, result, slice_)
         outcome = await self._write(progress, outlook.plan)
+        settled = Settled(result, progress, outcome)
+        return await self._go_from(claimed, outlook, settled, slice_, began)
+
+    async def _go_from(
+        self, claimed: Claimed, outlook: Outlook, settled: Settled, slice_: Slice, began: float
+    ) -> bool:
+        """Tell of what is durable now; whether `claimed` is the next step."""
+        result, progress, outcome = settled.result, settled.progress, settled.outcome
         if self._telemetry.is_heard:
             duration = time.monotonic() - began
             for event in recorded(claimed, result, progress, outcome, duration):

@@ -42,7 +42,7 @@ def from_exception(error: BaseException, step: str, attempt: int) -> BodyFailure
     kinds = tuple(name_of(kind) for kind in type(error).__mro__)
     try:
         return _told(error, kinds, step, attempt)
-    except Exception:  # noqa: BLE001 (an error that was put together wrongly is still to be told)
+    except BaseException:  # noqa: BLE001 (an error that was put together wrongly is still to be told)
         return _failure(error, None, None, Failed(kinds), step, attempt)
 
 

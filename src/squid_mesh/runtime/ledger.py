@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,9 @@ from squid_mesh.store.records import (
 from squid_mesh.store.writes import SOON, Writer
 
 type Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
+
+_MOST_IN_DOUBT = 1.0
+"""Seconds that a transaction without a client may take to commit, or to be found without one."""
 
 
 class SideConnection:
@@ -151,6 +155,25 @@ class Ledger:
         """Every running Oban that serves one of these queues."""
         statements = self._writer.statements
         return await self._side.run(lambda conn: find_producers(conn, statements, queues))
+
+    async def ask_transaction(self, name: str) -> str | None:
+        """What became of a transaction: "committed" or "aborted"; None when nobody knows any more.
+
+        Asked until the database has an answer; a session that nobody is at the other end of is
+        ended after a while. Raises `Lost` when the mesh has stopped.
+        """
+        began = time.monotonic()
+        while not self._stopped:
+            try:
+                ((status,),) = await self._read("find_transaction", {"transaction": name})
+                if status != "in progress":
+                    return None if status is None else str(status)
+                if time.monotonic() - began > _MOST_IN_DOUBT:
+                    await self._read("end_transaction", {"transaction": name})
+            except (Lost, psycopg.OperationalError):
+                pass
+            await asyncio.sleep(0.05)
+        raise Lost("the mesh has stopped")
 
     # recovery
 

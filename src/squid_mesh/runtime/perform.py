@@ -12,7 +12,7 @@ from squid_mesh.engine.inputs import Stored, read
 from squid_mesh.runtime.bodies import Bodies
 from squid_mesh.runtime.catalog import Plan, PlannedStep
 from squid_mesh.runtime.failures import BodyFailure, refusal
-from squid_mesh.runtime.results import NO_OUTPUT, Hold, Result, Sleep, Unfit
+from squid_mesh.runtime.results import NO_OUTPUT, Hold, Intend, Result, Settled, Sleep, Unfit
 from squid_mesh.store.records import Claimed
 
 step_logger = logging.getLogger("squid_mesh.step")
@@ -24,18 +24,21 @@ class Performer:
 
     bodies: Bodies
 
-    async def perform(self, claimed: Claimed, plan: Plan) -> Result:
-        """The result of one attempt. Raises only what cancels the driver itself."""
-        result = await self._perform(claimed, plan)
+    async def perform(self, claimed: Claimed, plan: Plan, intend: Intend) -> Result | Settled:
+        """The result of one attempt; of a transactional step with what `intend` has it write.
+
+        Raises `Lost` when the transaction of a step is, and what cancels the driver itself.
+        """
+        result = await self._perform(claimed, plan, intend)
         if isinstance(result, BodyFailure):
             return result.without(plan.secrets(claimed.payload, claimed.outputs))
         return result
 
-    async def _perform(self, claimed: Claimed, plan: Plan) -> Result:
+    async def _perform(self, claimed: Claimed, plan: Plan, intend: Intend) -> Result | Settled:
         planned = plan.steps[claimed.step]
         match planned.spec.kind:
             case StepKind.ACTION:
-                return await self._call(claimed, plan, planned)
+                return await self._call(claimed, plan, planned, intend)
             case StepKind.LOG:
                 _log(claimed, planned)
                 return NO_OUTPUT
@@ -46,11 +49,13 @@ class Performer:
             case StepKind.APPROVAL:
                 return _hold(claimed, planned)
 
-    async def _call(self, claimed: Claimed, plan: Plan, planned: PlannedStep) -> Result:
+    async def _call(
+        self, claimed: Claimed, plan: Plan, planned: PlannedStep, intend: Intend
+    ) -> Result | Settled:
         assert planned.spec.action is not None, "an action has a function"
         if planned.action is None:
             return Unfit(planned.spec.action.name, "; ".join(planned.misfits))
-        return await self.bodies.run(claimed, plan, planned, planned.action)
+        return await self.bodies.run(claimed, plan, planned, intend)
 
 
 def _log(claimed: Claimed, planned: PlannedStep) -> None:

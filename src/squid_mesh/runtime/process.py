@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.bodies import Bodies
@@ -21,6 +22,7 @@ from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger, SideConnection
 from squid_mesh.runtime.lookout import Lookout
 from squid_mesh.runtime.loops import Loop
+from squid_mesh.runtime.openings import Openings
 from squid_mesh.runtime.payloads import Payloads
 from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.pruning import Pruner
@@ -29,6 +31,7 @@ from squid_mesh.runtime.scheduling import Scheduler
 from squid_mesh.runtime.settings import Settings
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.runtime.threads import Threads
+from squid_mesh.runtime.transactions import Transactions
 from squid_mesh.runtime.waiting import Waiters
 from squid_mesh.store.committer import Lost
 from squid_mesh.store.connections import connect, connect_committer, connect_starter
@@ -53,13 +56,15 @@ class Process:
         catalog: Catalog,
         resources: Resources,
         telemetry: Telemetry,
+        pool: AsyncConnectionPool[Any],
     ) -> None:
         self._settings = settings
         self._statements = statements
         self._catalog = catalog
         self._telemetry = telemetry
         self._threads = Threads()
-        self._performer = Performer(Bodies(resources, self._threads))
+        self._resources = resources
+        self._openings = Openings(pool, resources, self._threads)
         self._side = SideConnection(lambda: connect(settings.dsn))
         self.waiters = Waiters(statements, self._side.run, lambda: connect(settings.dsn))
 
@@ -78,9 +83,10 @@ class Process:
             silence=settings.lease,
         )
         self._alarm = Alarm(self.ledger.stage)
+        transactions = Transactions(self._openings, self.ledger, writer)
         self.driver = Driver(
             self._catalog,
-            self._performer,
+            Performer(Bodies(self._resources, self._threads, transactions)),
             self.ledger,
             settings=settings,
             lease=lease,
@@ -147,6 +153,7 @@ class Process:
         await self._heartbeat.stop()
         await self._let_go()
         await self._side.close()
+        await self._openings.close()
         self._threads.close()
 
     def _pruning_loop(self) -> Loop | None:

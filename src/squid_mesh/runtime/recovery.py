@@ -141,7 +141,8 @@ class Recovery:
         plan = await self._catalog.plan(interrupted.definition)
         failure = refusal(
             "interrupted",
-            f"its worker died in the middle of it, for the {interrupted.before + 1}. time",
+            f"its worker died in the middle of it, or the connection of its transaction was lost, "
+            f"for the {interrupted.before + 1}. time",
             interrupted.step,
             interrupted.attempt,
         )

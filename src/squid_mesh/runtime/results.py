@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from squid_mesh.definition.spec import Json
 from squid_mesh.runtime.failures import BodyFailure
+from squid_mesh.store.records import Outcome, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +44,16 @@ NO_OUTPUT = Output(None, None)
 """What built-in steps leave."""
 
 type Result = Output | BodyFailure | Sleep | Hold | Unfit
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A result that is durable, or was refused, with everything that follows from it."""
+
+    result: Result
+    progress: Progress
+    outcome: Outcome
+
+
+type Intend = Callable[[Output], Progress]
+"""What is to be written for an output: where the run goes from its step."""

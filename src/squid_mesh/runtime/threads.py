@@ -15,31 +15,37 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class Outcome:
     """What a function came to. Not a future's own exception: a future can't carry every one."""
 
     value: Any = None
     error: BaseException | None = None
 
+    def unwrap(self) -> Any:
+        """What the function returned; raises what it raised."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
 
 @dataclass(frozen=True, slots=True)
 class _Call:
     function: Callable[[], Any]
-    future: asyncio.Future[_Outcome]
+    future: asyncio.Future[Outcome]
     loop: asyncio.AbstractEventLoop
 
     def run(self) -> None:
         try:
-            outcome = _Outcome(value=self.function())
+            outcome = Outcome(value=self.function())
         except BaseException as error:  # noqa: BLE001 (a body may raise anything; its driver tells)
-            outcome = _Outcome(error=error)
+            outcome = Outcome(error=error)
         try:
             self.loop.call_soon_threadsafe(_answer, self.future, outcome)
         except RuntimeError:  # the loop is closed: nobody waits for this body any more
             return
 
 
-def _answer(future: asyncio.Future[_Outcome], outcome: _Outcome) -> None:
+def _answer(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
     if not future.done():
         future.set_result(outcome)
 
@@ -55,6 +61,10 @@ class Threads:
 
     async def run(self, function: Callable[[], Any]) -> Any:
         """Call `function` in a thread, in a copy of the caller's context."""
+        return (await self.begin(function)).unwrap()
+
+    def begin(self, function: Callable[[], Any]) -> asyncio.Future[Outcome]:
+        """Let a thread call `function`; what it came to is told on the loop."""
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
         call = _Call(lambda: context.run(function), loop.create_future(), loop)
@@ -66,10 +76,7 @@ class Threads:
                 name = f"squid-mesh-step-{self._started}"
                 threading.Thread(target=self._work, name=name, daemon=True).start()
         self._calls.put(call)
-        outcome = await call.future
-        if outcome.error is not None:
-            raise outcome.error
-        return outcome.value
+        return call.future
 
     def close(self) -> None:
         """Let idle threads end; busy ones end with their body."""

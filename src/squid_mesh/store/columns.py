@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, override
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg.abc import AdaptContext
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
@@ -102,15 +102,6 @@ class Bools(Column[bool]):
         return b"\x00\x00\x00\x01\x01" if value else b"\x00\x00\x00\x01\x00"
 
 
-_KINDS: Iterable[type[Column[Any]]] = (Uuids, Texts, Ints, Bigints, Floats, Bools)
-
-
-def register(connection: AsyncConnection[Any]) -> None:
-    """Teach a connection to send columns."""
-    for kind in _KINDS:
-        connection.adapters.register_dumper(kind, _dumper(kind))
-
-
 def _dumper(kind: type[Column[Any]]) -> type[Dumper]:
     class ColumnDumper(Dumper):
         format = Format.BINARY
@@ -121,3 +112,13 @@ def _dumper(kind: type[Column[Any]]) -> type[Dumper]:
             return obj.data
 
     return ColumnDumper
+
+
+_KINDS: Iterable[type[Column[Any]]] = (Uuids, Texts, Ints, Bigints, Floats, Bools)
+_DUMPERS = {kind: _dumper(kind) for kind in _KINDS}
+
+
+def register(context: AdaptContext) -> None:
+    """Teach a connection, or one cursor of it, to send columns."""
+    for kind, dumper in _DUMPERS.items():
+        context.adapters.register_dumper(kind, dumper)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeGuard
+from collections.abc import Mapping
+from typing import Any, LiteralString, TypeGuard
 
 import orjson
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection, AsyncCursor, Connection
 from psycopg.pq import TransactionStatus
-from psycopg.rows import AsyncRowFactory
+from psycopg.rows import AsyncRowFactory, tuple_row
 from psycopg.types.json import set_json_loads
+
+from squid_mesh.store import columns
 
 
 def cursor_on[Row](
@@ -18,6 +21,26 @@ def cursor_on[Row](
     cursor = connection.cursor(row_factory=row_factory)
     set_json_loads(orjson.loads, cursor)
     return cursor
+
+
+async def rows_from(
+    connection: AsyncConnection[Any], statement: LiteralString, parameters: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Execute one of our statements in the host's transaction, prepared as the host's are."""
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        columns.register(cursor)
+        await cursor.execute(statement, parameters)
+        return await cursor.fetchall()
+
+
+def sync_rows_from(
+    connection: Connection[Any], statement: LiteralString, parameters: Mapping[str, Any]
+) -> list[tuple[Any, ...]]:
+    """The same on a sync connection."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        columns.register(cursor)
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()
 
 
 async def begin(connection: AsyncConnection[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import orjson
@@ -15,6 +15,7 @@ from psycopg.rows import tuple_row
 from squid_mesh.engine.states import RunStatus, StepStatus
 from squid_mesh.store.columns import Bigints, Bools, Floats, Ints, Texts, Uuids
 from squid_mesh.store.committer import BUSY, Busy
+from squid_mesh.store.outcomes import outcomes_of
 from squid_mesh.store.records import (
     Advanced,
     Claim,
@@ -122,14 +123,16 @@ class Writer:
     async def advance(
         self, connection: AsyncConnection[Any], records: list[Progress]
     ) -> list[Outcome | Busy]:
-        """Write progress; the lean statement when every record fits it."""
-        if not all(record.is_chain for record in records):
-            return await self.advance_for(connection, records, claim=self.boot, ended_as="failed")
-        cursor = await connection.execute(
-            self.statements["advance_chain"], self._chain(records, self.boot), prepare=True
-        )
-        rows = [(kind, number, None, ords) for kind, number, ords in await cursor.fetchall()]
-        return _outcomes(records, rows)
+        """Write progress."""
+        statement, parameters = self.flush(records)
+        cursor = await connection.execute(statement, parameters, prepare=True)
+        return outcomes_of(records, await cursor.fetchall())
+
+    def flush(self, records: list[Progress]) -> tuple[LiteralString, dict[str, Any]]:
+        """What writes progress, for `outcomes_of`: the lean statement when every record fits it."""
+        if all(record.is_chain for record in records):
+            return self.statements["advance_chain"], self._chain(records, self.boot)
+        return self._full(records, claim=self.boot, ended_as="failed")
 
     async def advance_for(
         self,
@@ -140,11 +143,15 @@ class Writer:
         ended_as: str,
     ) -> list[Outcome | Busy]:
         """Write any progress of the boot that holds the claims, which recovery may speak for."""
-        parameters = self._chain(records, claim) | self._rest(records)
-        cursor = await connection.execute(
-            self.statements["advance_steps"], parameters | {"ended_as": ended_as}, prepare=True
-        )
-        return _outcomes(records, await cursor.fetchall())
+        statement, parameters = self._full(records, claim=claim, ended_as=ended_as)
+        cursor = await connection.execute(statement, parameters, prepare=True)
+        return outcomes_of(records, await cursor.fetchall())
+
+    def _full(
+        self, records: list[Progress], *, claim: int, ended_as: str
+    ) -> tuple[LiteralString, dict[str, Any]]:
+        parameters = self._chain(records, claim) | self._rest(records) | {"ended_as": ended_as}
+        return self.statements["advance_steps"], parameters
 
     def _chain(self, records: list[Progress], claim: int) -> dict[str, Any]:
         return {
@@ -375,38 +382,3 @@ def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
 
 def _joins(steps: tuple[str, ...]) -> bytes | None:
     return orjson.dumps([{"step": step} for step in steps]) if steps else None
-
-
-def _outcomes(records: list[Progress], rows: Sequence[tuple[Any, ...]]) -> list[Outcome | Busy]:
-    """One outcome a record: accepted as asked for, unless a row says otherwise."""
-    outcomes: list[Outcome | Busy] = [
-        Advanced(record.next if record.inline else None) for record in records
-    ]
-    exceptions = {kind: set(ords) for kind, _, _, ords in rows if ords is not None}
-    everyone = set(range(len(records)))
-    for number in everyone - exceptions.get("done", everyone):
-        outcomes[number] = Stale()
-    for number in everyone - exceptions.get("locked", everyone):
-        outcomes[number] = BUSY
-    for number in exceptions.get("gone", ()):
-        outcomes[number] = Stale()
-    for kind, number, step, _ in rows:
-        if kind not in _OF_THE_GROUP:
-            outcomes[number] = _outcome(kind, step)
-    return outcomes
-
-
-_OF_THE_GROUP = frozenset({"locked", "done", "gone"})
-"""Rows that list records: those whose run was locked, those accepted, those whose run is gone."""
-
-
-def _outcome(kind: str, step: str | None) -> Outcome:
-    match kind:
-        case "joined":
-            return Advanced(step)
-        case "asleep":
-            return Advanced(None, job=int(step or 0))
-        case "stopped":
-            return Stopped()
-        case status:
-            return Ended(RunStatus(status))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, assert_type
 
 from pydantic import Field
+from sqlalchemy.orm import Session
 
 from squid_mesh import (
     Exponential,
@@ -32,10 +33,6 @@ from squid_mesh import (
 
 class Client:
     """What an application opens once."""
-
-
-class Session:
-    """What an ORM calls so."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,10 @@ from datetime import timedelta
 from enum import Enum, IntEnum
 from typing import Annotated, Any, Literal, NamedTuple, NewType, NotRequired, TypedDict
 
+from psycopg import AsyncConnection, Connection
 from pydantic import BaseModel, Field, RootModel, SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from squid_mesh import Payload, StepContext, StepFailure, Window
 
@@ -180,6 +183,46 @@ def failed(failure: StepFailure) -> None:
 
 def with_bank(bank: Bank, url: str) -> str:
     return url
+
+
+def with_session(session: Session, url: str) -> None:
+    pass
+
+
+class OwnSession(Session):
+    pass
+
+
+def with_own_session(session: OwnSession) -> None:
+    pass
+
+
+async def with_async_session(session: AsyncSession) -> None:
+    pass
+
+
+async def with_both(session: AsyncSession, conn: AsyncConnection[Any]) -> None:
+    pass
+
+
+async def with_async_connection(conn: AsyncConnection[Any]) -> None:
+    pass
+
+
+def with_connection(conn: Annotated[Connection[Any] | None, "by hand"]) -> None:
+    pass
+
+
+async def with_sync_connection(conn: Connection) -> None:
+    pass
+
+
+def with_wrong_connection(conn: AsyncConnection[Any]) -> None:
+    pass
+
+
+async def takes_async(value: Any) -> None:
+    pass
 
 
 def with_context(ctx: StepContext) -> None:

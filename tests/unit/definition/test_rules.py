@@ -168,7 +168,7 @@ class W(Workflow[P]):
     c = step(with_bank).takes(resource(Bank), url=a.output.people.first.name)
     d = step(with_context).takes(context)
     e = step(with_bank).takes(bank=connection(), url=a.output.names.root[0])
-    f = step(with_bank).takes(session(Bank), a.output.pair[1])
+    f = step(with_session).takes(session(Session), a.output.pair[1])
     g = step(with_secret).takes(P.token)
     h = step(take).takes({"b", "a"})
     i = step(take).takes(a.output.anything["x"].y[3])
@@ -178,6 +178,11 @@ class W(Workflow[P]):
     n = step(with_default_client).takes()
     o = step(maybe).takes(optional(P.url))
     p = step(count).takes(a.output.point[0])
+    q = step(with_async_session).takes(session(AsyncSession))
+    r = step(with_async_connection).takes(connection())
+    s = step(with_connection).takes(connection())
+    t = step(with_own_session).takes(session(OwnSession))
+    u = step(takes_async).takes(connection())
 """,
     "with branches on every closed type": """
 class W(Workflow[P]):

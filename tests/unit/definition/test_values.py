@@ -156,6 +156,15 @@ def test_a_typed_value_comes_back_as_it_was(
     comes_back()
 
 
+@pytest.mark.parametrize("annotation", [Any, list[Any], dict[str, Any]])
+def test_a_loaded_value_is_nobody_else_s(annotation: Any) -> None:
+    stored: Any = {"a": [1]} if annotation != list[Any] else [[1]]
+    loaded = Codec(annotation).load(stored)
+    assert loaded == stored
+    loaded.clear()
+    assert stored
+
+
 REFUSED: list[tuple[Any, Any, str]] = [
     (str, "a\0b", "holds a NUL character, which Postgres can't store"),
     (dict[str, str], {"\0": ""}, "holds a NUL character"),

@@ -137,6 +137,12 @@ def _wired(step: StepSpec, action: ActionSpec) -> Iterator[str]:
     for name, parameter in takes.items():
         if parameter.required and name not in step.inputs:
             yield f"input {name!r} of {function} is not wired: add {name}=… to takes()"
+    if len(several := step.transactional()) > 1:
+        named = " and ".join(map(repr, several))
+        yield (
+            f"{_label(step)} has {len(several)} transactions, {named}, and its result can commit "
+            "with one: leave one connection() or session(…), and make it serve the whole step"
+        )
 
 
 def _untyped(wire: Wire) -> Iterator[str]:
