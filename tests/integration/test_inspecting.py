@@ -326,7 +326,9 @@ async def test_a_step_says_what_becomes_of_it_if_its_worker_dies(dsn: str, probe
     ]
 
 
-async def test_a_history_is_of_one_moment(mesh: Mesh, dsn: str) -> None:
+async def test_a_history_is_of_one_moment(
+    mesh: Mesh, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is written between its reads isn't in it."""
     run = await mesh.start_run(Paused)
     await ended(mesh, run.id, until=SETTLED)
@@ -338,7 +340,7 @@ async def test_a_history_is_of_one_moment(mesh: Mesh, dsn: str) -> None:
             await every(dsn, "delete from squid_mesh.audit_events")
         return await rows(connection, name, asked)
 
-    mesh._reader._rows = meddle  # type: ignore[method-assign,assignment]  # between two statements
+    monkeypatch.setattr(mesh._reader, "_rows", meddle)
     details = await history(mesh, run.id)
     assert [event.type for event in details.audit_events] == ["paused"]
     assert [attempt.status for attempt in step_of(details, "stop").attempts] == ["running"]
