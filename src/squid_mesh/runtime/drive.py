@@ -27,7 +27,7 @@ from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on
 from squid_mesh.runtime.results import Result, Settled, Sleep, Unfit
 from squid_mesh.runtime.settings import Settings
-from squid_mesh.runtime.telling import decided, recorded, started
+from squid_mesh.runtime.telling import begun, decided, recorded, started
 from squid_mesh.store.committer import Lost, Refused
 from squid_mesh.store.records import (
     Advanced,
@@ -41,7 +41,7 @@ from squid_mesh.store.records import (
     Stale,
     Stopped,
 )
-from squid_mesh.telemetry import RunCreated, Telemetry
+from squid_mesh.telemetry import Telemetry
 
 SLICE_STEPS = 100
 SLICE_SECONDS = 30.0
@@ -54,7 +54,8 @@ logger = logging.getLogger(__name__)
 class Job:
     """A delivery: which step of which run, out of which queue.
 
-    `untold` says that the run was started in a host's transaction, and nobody has told of it yet.
+    `untold` says that the run was started in a host's transaction, and nobody has told of it yet;
+    `replayed_from` is the run that it then replays.
     """
 
     run_id: UUID
@@ -62,6 +63,7 @@ class Job:
     queue: str
     id: int | None
     untold: bool = False
+    replayed_from: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -190,9 +192,8 @@ class Driver:
 
     def _tell_created(self, claimed: Claimed, job: Job) -> None:
         if job.untold and claimed.begins:
-            self._telemetry.tell(
-                RunCreated(run_id=job.run_id, workflow=claimed.workflow, trigger=claimed.trigger)
-            )
+            event = begun(job.run_id, claimed.workflow, claimed.trigger, job.replayed_from)
+            self._telemetry.tell(event)
 
     async def _put_by(self, claimed: Claimed, unfit: Unfit) -> Result:
         """Leave a step to a process that declares its definition, or park it when none lives."""

@@ -19,11 +19,12 @@ from squid_mesh.runtime.deciding import note
 from squid_mesh.runtime.facts import Facts
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.starting import same_request
+from squid_mesh.runtime.telling import begun
 from squid_mesh.store.hosts import begin, connection_of, cursor_on
 from squid_mesh.store.records import Start
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, start_parameters
-from squid_mesh.telemetry import RunCreated, RunReplayed, Telemetry
+from squid_mesh.telemetry import Telemetry
 
 type Pool = AsyncConnectionPool[Any]
 
@@ -97,7 +98,7 @@ class Starter:
             inserted = await self._insert(connection, [start], untold=conn is not None)
             await note(connection, self._statements, start.run_id, "replayed", facts)
         if conn is None:
-            self._tell_replayed(start)
+            self._tell(start)
         return Started(start, inserted[start.run_id])
 
     @asynccontextmanager
@@ -151,16 +152,5 @@ class Starter:
 
     def _tell(self, start: Start) -> None:
         self._telemetry.tell(
-            RunCreated(run_id=start.run_id, workflow=start.workflow, trigger=start.trigger)
-        )
-
-    def _tell_replayed(self, start: Start) -> None:
-        assert start.replayed_from is not None, "a replay has a source"
-        self._telemetry.tell(
-            RunReplayed(
-                run_id=start.run_id,
-                workflow=start.workflow,
-                trigger=start.trigger,
-                replayed_from=start.replayed_from,
-            )
+            begun(start.run_id, start.workflow, start.trigger, start.replayed_from)
         )

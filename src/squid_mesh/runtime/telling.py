@@ -15,7 +15,9 @@ from squid_mesh.store.records import Advanced, Claimed, Ended, Outcome, Progress
 from squid_mesh.telemetry import (
     Event,
     RunCancelRequested,
+    RunCreated,
     RunEnded,
+    RunReplayed,
     StepCompleted,
     StepDecided,
     StepFailed,
@@ -32,6 +34,15 @@ class _Facts(TypedDict):
     workflow: str
     step: str
     attempt: int
+
+
+def begun(run_id: UUID, workflow: str, trigger: str, replayed_from: UUID | None) -> Event:
+    """A run was started, as a replay of another or not."""
+    if replayed_from is None:
+        return RunCreated(run_id=run_id, workflow=workflow, trigger=trigger)
+    return RunReplayed(
+        run_id=run_id, workflow=workflow, trigger=trigger, replayed_from=replayed_from
+    )
 
 
 def started(claimed: Claimed) -> Event:
