@@ -44,5 +44,9 @@ async def traced[T](
 
 def _starting(start: Start, replays: str | None) -> Starting:
     return Starting(
-        run_id=start.run_id, workflow=start.workflow, trigger=start.trigger, replays=replays
+        run_id=start.run_id,
+        workflow=start.workflow,
+        trigger=start.trigger,
+        replays=replays,
+        window=start.window_at,
     )

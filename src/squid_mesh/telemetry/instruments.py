@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -11,12 +12,17 @@ from squid_mesh.telemetry.events import Event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starting:
-    """A run that is about to be written. `replays` is the trace of the run that it replays."""
+    """A run that is about to be written.
+
+    `replays` is the trace of the run that it replays, if that has one. A run of a cron `window` has
+    no caller: whatever is current where it is started has nothing to do with it.
+    """
 
     run_id: UUID
     workflow: str
     trigger: str
     replays: str | None = None
+    window: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
