@@ -375,7 +375,7 @@ async def test_a_run_that_was_started_untraced_still_has_spans(
     async with traced(dsn, probe, sdk.instrument()) as mesh:
         await ended(mesh, run.id)
         spans = await spans_of(sdk, run.id, "end Bodies")
-    assert [span.name for span in spans][0] == "step Bodies.on_loop"
+    assert spans[0].name == "step Bodies.on_loop"
     assert {span.parent for span in spans} == {None}
 
 
