@@ -161,7 +161,9 @@ class Heard:
 
 
 def told(event: RunEvent) -> Told:
-    left_out = {"run_id", "workflow", "duration"}
+    left_out = {"run_id", "workflow", "duration", "waited", "at", "trace"}
+    if not isinstance(event, RunCreated):
+        left_out.add("trigger")
     content = [getattr(event, f.name) for f in fields(event) if f.name not in left_out]
     return (type(event), *content)
 

@@ -140,8 +140,9 @@ class Decisions(Core):
             run = await self._read(connection, wanted)
         if conn is None:
             process.waiters.tell(wanted, cancellation.status)
-            for event in cancelled(wanted, run.workflow, cancellation):
-                self._telemetry.tell(event)
+            if self._telemetry.is_heard:
+                for event in cancelled(wanted, run.workflow, cancellation):
+                    self._telemetry.tell(event)
         return run
 
     async def _decide(self, run_id: UUID | str, asked: Asked, conn: Any) -> Run:
@@ -153,8 +154,9 @@ class Decisions(Core):
             run = await self._read(connection, wanted)
         if conn is None and moved is not None:
             process.waiters.tell(wanted, moved.status)
-            for event in decided(wanted, run.workflow, moved, asked.decided):
-                self._telemetry.tell(event)
+            if self._telemetry.is_heard:
+                for event in decided(wanted, run.workflow, moved, asked.decided):
+                    self._telemetry.tell(event)
         return run
 
 

@@ -105,7 +105,9 @@ class Starts(Core):
             priority=source["priority"],
         )
         start = to_start(self._catalog.definition(source["workflow"]), request)
-        started = await self._starter.replay(replace(start, replayed_from=wanted), facts, conn)
+        started = await self._starter.replay(
+            replace(start, replayed_from=wanted), facts, conn, trace=source["trace"]
+        )
         process.lookout.started(start.workflow)
         return await self._as_run(started, conn)
 

@@ -19,7 +19,7 @@ from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.catalog import Catalog, Plan
 from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.driving import Driving, Holding
-from squid_mesh.runtime.failures import refusal
+from squid_mesh.runtime.failures import BodyFailure, refusal
 from squid_mesh.runtime.intake import Intake, PutBack
 from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger
@@ -27,7 +27,7 @@ from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on
 from squid_mesh.runtime.results import Result, Settled, Sleep, Unfit
 from squid_mesh.runtime.settings import Settings
-from squid_mesh.runtime.telling import begun, decided, recorded, started
+from squid_mesh.runtime.telling import created, decided, log_failure, recorded, started
 from squid_mesh.store.committer import Lost, Refused
 from squid_mesh.store.records import (
     Advanced,
@@ -177,9 +177,10 @@ class Driver:
         )
         if moved is None:
             return
-        workflow = plan.graph.spec.name
-        for event in decided(job.run_id, workflow, moved, Decided.TIMED_OUT):
-            self._telemetry.tell(event)
+        if self._telemetry.is_heard:
+            workflow = plan.graph.spec.name
+            for event in decided(job.run_id, workflow, moved, Decided.TIMED_OUT):
+                self._telemetry.tell(event)
         self._ended(job.run_id, moved.status)
 
     def _may_begin(self, plan: Plan, step: str, slice_: Slice) -> bool:
@@ -191,9 +192,8 @@ class Driver:
         return not once or self._lease.has_held_since(slice_.claimed_after)
 
     def _tell_created(self, claimed: Claimed, job: Job) -> None:
-        if job.untold and claimed.begins:
-            event = begun(job.run_id, claimed.workflow, claimed.trigger, job.replayed_from)
-            self._telemetry.tell(event)
+        if self._telemetry.is_heard and job.untold and claimed.begins:
+            self._telemetry.tell(created(claimed, job.replayed_from))
 
     async def _put_by(self, claimed: Claimed, unfit: Unfit) -> Result:
         """Leave a step to a process that declares its definition, or park it when none lives."""
@@ -236,6 +236,8 @@ class Driver:
     ) -> bool:
         """Tell of what is durable now; whether `claimed` is the next step."""
         result, progress, outcome = settled.result, settled.progress, settled.outcome
+        if isinstance(result, BodyFailure) and not isinstance(outcome, Stale):
+            log_failure(claimed, result, progress, outcome)
         if self._telemetry.is_heard:
             duration = time.monotonic() - began
             for event in recorded(claimed, result, progress, outcome, duration):

@@ -26,6 +26,7 @@ from squid_mesh.store.records import (
     Start,
 )
 from squid_mesh.store.writes import SOON, Writer
+from squid_mesh.telemetry import Telemetry
 
 type Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 
@@ -72,6 +73,7 @@ class Ledger:
         slow: Connect,
         side: SideConnection,
         silence: float,
+        telemetry: Telemetry,
     ) -> None:
         self._writer = writer
         self._silence = silence
@@ -79,7 +81,10 @@ class Ledger:
         self._side = side
         self._slow = SideConnection(slow)
         self._loads: Committer[UUID, Loaded] = Committer(
-            committer, writer.load, target=lambda run_id: run_id
+            committer,
+            writer.load,
+            target=lambda run_id: run_id,
+            heard=telemetry.flushes("loads"),
         )
         self._starts: Committer[Start, datetime | None] = Committer(
             starter,
@@ -87,15 +92,20 @@ class Ledger:
             target=lambda start: start.key or start.run_id,
             confirm=writer.confirm_start,
             size=100,
+            heard=telemetry.flushes("starts"),
         )
         self._claims: Committer[Claim, Claiming] = Committer(
-            committer, writer.claim, target=lambda claim: (claim.run_id, claim.step)
+            committer,
+            writer.claim,
+            target=lambda claim: (claim.run_id, claim.step),
+            heard=telemetry.flushes("claims"),
         )
         self._progress: Committer[Progress, Outcome] = Committer(
             committer,
             writer.advance,
             target=lambda record: (record.run_id, record.step),
             confirm=writer.confirm_progress,
+            heard=telemetry.flushes("progress"),
         )
 
     @property
@@ -220,6 +230,11 @@ class Ledger:
         return await self._side.run(
             lambda conn: self._writer.requeue_overdue(conn, overdue=overdue, silence=self._silence)
         )
+
+    async def find_oldest_ready(self) -> float:
+        """For how many seconds the step that has been due for longest has been so; 0 for none."""
+        ((seconds,),) = await self._read("find_oldest_ready", {})
+        return float(seconds)
 
     async def find_parked(self) -> list[tuple[str, str]]:
         """Which steps of which definitions wait for code."""

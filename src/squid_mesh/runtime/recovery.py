@@ -21,7 +21,7 @@ from squid_mesh.runtime.progress import Attempt, Outlook, progress
 from squid_mesh.runtime.settings import Settings
 from squid_mesh.store.committer import Busy
 from squid_mesh.store.records import Ended, Interrupted, Stale
-from squid_mesh.telemetry import RunEnded, StepInterrupted, Telemetry
+from squid_mesh.telemetry import OldestReady, Requeued, RunEnded, StepInterrupted, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Recovery:
         await self.requeue()
         await self.release()
         await self._requeue_schedules()
+        await self._measure()
 
     async def take_over(self) -> None:
         """Try interrupted steps again, or end them as their policy says."""
@@ -75,7 +76,15 @@ class Recovery:
     async def requeue(self) -> None:
         """Give steps that are due and have no job a new one."""
         if count := await self._ledger.requeue_overdue(self._settings.overdue):
+            if self._telemetry.is_instrumented:
+                self._telemetry.measure(Requeued(steps=count))
             logger.warning("%d steps were due without a job and have a new one", count)
+
+    async def _measure(self) -> None:
+        """Find for how long something has been due, when an instrument asks for it."""
+        if self._telemetry.is_instrumented and self._telemetry.wants_oldest_ready:
+            seconds = await self._ledger.find_oldest_ready()
+            self._telemetry.measure(OldestReady(seconds=seconds))
 
     async def release(self) -> None:
         """Make parked steps ready that code of this process can call."""
@@ -97,26 +106,40 @@ class Recovery:
             policy = "retry" if one.goes_on else "cancel"
             await self._tell(found[one.run_id, one.step, one.attempt], policy)
         ended = {one.run_id: one.outcome for one in released}
-        definitions = {one.run_id: one.definition for one in interrupted}
+        runs = {one.run_id: one for one in interrupted}
         for run_id, outcome in ended.items():
             if outcome is not None:
-                await self._tell_ended(run_id, definitions[run_id], outcome)
+                await self._tell_ended(runs[run_id], outcome)
 
     async def _tell(self, interrupted: Interrupted, policy: str) -> None:
+        if not self._telemetry.is_heard:
+            return
         self._telemetry.tell(
             StepInterrupted(
                 run_id=interrupted.run_id,
                 workflow=await self._workflow(interrupted.definition),
+                trigger=interrupted.trigger,
+                trace=interrupted.trace,
                 step=interrupted.step,
                 attempt=interrupted.attempt,
                 policy=policy,
             )
         )
 
-    async def _tell_ended(self, run_id: UUID, definition: str, status: RunStatus) -> None:
-        self._ended(run_id, status)
-        workflow = await self._workflow(definition)
-        self._telemetry.tell(RunEnded(run_id=run_id, workflow=workflow, status=status))
+    async def _tell_ended(self, interrupted: Interrupted, status: RunStatus) -> None:
+        self._ended(interrupted.run_id, status)
+        if not self._telemetry.is_heard:
+            return
+        self._telemetry.tell(
+            RunEnded(
+                run_id=interrupted.run_id,
+                workflow=await self._workflow(interrupted.definition),
+                trigger=interrupted.trigger,
+                trace=interrupted.trace,
+                status=status,
+                duration=interrupted.age,
+            )
+        )
 
     async def _workflow(self, definition: str) -> str:
         return (await self._catalog.plan(definition)).graph.spec.name
@@ -159,4 +182,4 @@ class Recovery:
             return
         await self._tell(interrupted, policy)
         if isinstance(outcome, Ended):
-            await self._tell_ended(interrupted.run_id, interrupted.definition, outcome.status)
+            await self._tell_ended(interrupted, outcome.status)
