@@ -156,7 +156,13 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         and of Squid Mesh are created where they are missing. The rest as for `Mesh`. A process that
         only starts runs serves none: `queues={}`.
         """
-        pool: Pool = AsyncConnectionPool(dsn, open=False, min_size=1, max_size=max_connections)
+        pool: Pool = AsyncConnectionPool(
+            dsn,
+            open=False,
+            min_size=1,
+            max_size=max_connections,
+            check=AsyncConnectionPool.check_connection,  # a server that is up again is used at once
+        )
         oban = dispatch.own_oban(pool, name, dict(queues))
         mesh = cls(pool, oban=oban, workflows=workflows, name=name, **options)
         serve_some(queues, mesh._catalog.queues(mesh._settings.queueing.queue))

@@ -25,12 +25,18 @@ from squid_mesh.store.records import (
     Released,
     Start,
 )
+from squid_mesh.store.trouble import Trouble, passes
 from squid_mesh.store.writes import SOON, Writer
 
 type Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 
 _MOST_IN_DOUBT = 1.0
 """Seconds that a transaction without a client may take to commit, or to be found without one."""
+
+_READING, _DECIDING = "reading", "deciding"
+
+_AGAIN_SECONDS = 0.1
+"""Between two tries of what a run can't go on without."""
 
 
 class SideConnection:
@@ -72,14 +78,20 @@ class Ledger:
         slow: Connect,
         side: SideConnection,
         silence: float,
+        trouble: Trouble | None = None,
     ) -> None:
+        self._trouble = trouble or Trouble()
         self._writer = writer
         self._silence = silence
         self._stopped = False
         self._side = side
         self._slow = SideConnection(slow)
         self._loads: Committer[UUID, Loaded] = Committer(
-            committer, writer.load, target=lambda run_id: run_id
+            committer,
+            writer.load,
+            target=lambda run_id: run_id,
+            name="loads",
+            trouble=self._trouble,
         )
         self._starts: Committer[Start, datetime | None] = Committer(
             starter,
@@ -87,15 +99,23 @@ class Ledger:
             target=lambda start: start.key or start.run_id,
             confirm=writer.confirm_start,
             size=100,
+            name="starts",
+            trouble=self._trouble,
         )
         self._claims: Committer[Claim, Claiming] = Committer(
-            committer, writer.claim, target=lambda claim: (claim.run_id, claim.step)
+            committer,
+            writer.claim,
+            target=lambda claim: (claim.run_id, claim.step),
+            name="claims",
+            trouble=self._trouble,
         )
         self._progress: Committer[Progress, Outcome] = Committer(
             committer,
             writer.advance,
             target=lambda record: (record.run_id, record.step),
             confirm=writer.confirm_progress,
+            name="progress",
+            trouble=self._trouble,
         )
 
     @property
@@ -108,8 +128,11 @@ class Ledger:
         return (self._starts, self._claims, self._progress, self._loads)
 
     async def start(self) -> None:
-        """Connect the committers."""
-        await asyncio.gather(*(committer.start() for committer in self._committers))
+        """Connect the committers. When one can't, the others have to be stopped."""
+        starting = (committer.start() for committer in self._committers)
+        for result in await asyncio.gather(*starting, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     async def stop(self) -> None:
         """End the committers; whoever still waits is told that the outcome is unknown."""
@@ -146,10 +169,28 @@ class Ledger:
         await self._side.run(lambda conn: self._writer.give_back(conn, job))
 
     async def is_declared(self, definition: str) -> bool:
-        """Whether a living process declares this definition."""
+        """Whether a living process declares this definition. Raises `Lost`."""
         parameters = {"definition": definition, "silence": self._silence}
-        rows = await self._read("find_declaring_worker", parameters)
+        rows = await self.outlast(lambda: self._read("find_declaring_worker", parameters))
         return bool(rows[0][0])
+
+    async def outlast[T](self, read: Callable[[], Awaitable[T]]) -> T:
+        """Read what a claimed step needs, again until the database has an answer.
+
+        To give up would waste its attempt. Raises `Lost` when the mesh has stopped.
+        """
+        while not self._stopped:
+            try:
+                answer = await read()
+            except (Lost, psycopg.Error) as error:
+                if not isinstance(error, Lost) and not passes(error):
+                    raise
+                self._trouble.met(_READING, error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                self._trouble.over(_READING)
+                return answer
+        raise Lost("the mesh has stopped")
 
     async def find_producers(self, queues: Collection[str]) -> list[Producer]:
         """Every running Oban that serves one of these queues."""
@@ -178,14 +219,17 @@ class Ledger:
     # recovery
 
     async def find_interrupted(
-        self, driven: list[tuple[UUID, str]], *, blocked: float
+        self, driven: list[tuple[UUID, str]], *, blocked: float, patience: float = 0.0
     ) -> list[Interrupted]:
-        """Steps whose claim nobody answers for; `driven` are those that this boot holds."""
+        """Steps whose claim nobody answers for; `driven` are those that this boot holds.
+
+        Other boots may be silent for `patience` seconds longer than usual.
+        """
         rows = await self._read(
             "find_interrupted",
             {
-                "silence": self._silence,
-                "blocked": blocked,
+                "silence": self._silence + patience,
+                "blocked": blocked + patience,
                 "boot": self._writer.boot,
                 "run": Uuids([run_id for run_id, _ in driven]),
                 "step": Texts([step for _, step in driven]),
@@ -259,12 +303,18 @@ class Ledger:
         doubtful = False
         while not self._stopped:
             try:
-                return await self._slow.run(write_again if doubtful else write)
+                written = await self._slow.run(write_again if doubtful else write)
             except psycopg.errors.LockNotAvailable:
-                await asyncio.sleep(0.1)
-            except (Lost, psycopg.OperationalError):
+                pass
+            except (Lost, psycopg.Error) as error:
+                if not isinstance(error, Lost) and not passes(error):
+                    raise
+                self._trouble.met(_DECIDING, error)
                 doubtful = True
-                await asyncio.sleep(0.1)
+            else:
+                self._trouble.over(_DECIDING)
+                return written
+            await asyncio.sleep(_AGAIN_SECONDS)
         raise Lost("the mesh has stopped")
 
     async def _read(self, statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
