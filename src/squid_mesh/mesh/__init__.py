@@ -161,7 +161,9 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
             open=False,
             min_size=1,
             max_size=max_connections,
-            check=AsyncConnectionPool.check_connection,  # a server that is up again is used at once
+            # A server that is up again is used within seconds, however long it was away.
+            check=AsyncConnectionPool.check_connection,
+            reconnect_timeout=5.0,
         )
         oban = dispatch.own_oban(pool, name, dict(queues))
         mesh = cls(pool, oban=oban, workflows=workflows, name=name, **options)

@@ -1,0 +1,115 @@
+"""The database is away, slow, or another one than before."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.clock import every, one
+from tests.database import databases
+from tests.integration.test_shutdown import Worker, attempts, claimed, start, worker
+from tests.integration.shutdown_process import Held
+from tests.laws.proxy import proxied
+from tests.meshes import eventually
+from tests.trouble.load import HEARTBEAT, LEASE, load
+from tests.trouble.server import FAST, Server, folder, harmed
+
+SOON = 8.0
+
+
+async def test_nobody_takes_over_from_the_living_after_an_outage(server: Server, dsn: str) -> None:
+    """All leases look over when the database is back. Who is back first mustn't believe it."""
+    lease = LEASE.total_seconds()
+    async with worker(dsn, 5.0, lease) as one_of_two, worker(dsn, 5.0, lease) as other:
+        for process in (one_of_two, other):
+            await process.opens()
+        runs = await start(dsn, Held, 12)
+        for process in (one_of_two, other):
+            await process.says("begun")
+        held = await every(dsn, "select claim from squid_mesh.steps where step = 'work'")
+        assert {claim for (claim,) in held} == {one_of_two.boot, other.boot}
+        await server.crashes(signal.SIGQUIT)
+        await asyncio.sleep(2 * lease)  # a lease is real time
+        await server.starts()
+        await beats_again(dsn, one_of_two, other)
+        for process in (one_of_two, other):
+            for _ in runs:
+                process.tell("go on")
+
+        async def all_completed() -> bool:
+            done = "select 1 from squid_mesh.runs where status = 'completed'"
+            return len(await every(dsn, done)) == len(runs)
+
+        await eventually(all_completed)
+    assert {(n, status) for n, status, _ in await attempts(dsn, "work")} == {(1, "completed")}
+
+
+async def beats_again(dsn: str, *processes: Worker) -> None:
+    """Wait until each has been alive again for longer than a lease."""
+    lease = LEASE.total_seconds()
+    alive = "select count(*) from squid_mesh.workers where alive_at > now() - interval '0.5 s'"
+    steady = time.monotonic()
+    async with asyncio.timeout(20):
+        while time.monotonic() - steady < 1.5 * lease:
+            (count,) = await one(dsn, alive)
+            if count < len(processes):
+                steady = time.monotonic()
+            await asyncio.sleep(0.05)
+
+
+async def test_a_process_ends_in_time_though_the_database_is_away(
+    server: Server, dsn: str
+) -> None:
+    async with worker(dsn, 0.5, LEASE.total_seconds()) as leaving:
+        await leaving.opens()
+        await start(dsn, Held, 1)
+        await leaving.says("begun")
+        await server.crashes(signal.SIGQUIT)
+        leaving.terminate()
+        stopping = await leaving.says_when("stopping")
+        down = await leaving.says_when("down")
+        await server.starts()
+    assert down - stopping < 0.5 + LEASE.total_seconds() + 5.0
+
+
+async def test_it_answers_slowly(dsn: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A step takes a few round trips' time, and nobody is nervous."""
+    async with proxied(dsn) as (proxy, through), load(through, caplog) as busy:
+        await busy.is_on()
+        proxy.delay = 0.1
+        await busy.goes_on()
+        await busy.goes_on()
+        proxy.delay = 0.0
+        await busy.ends()
+        assert busy.said() == []
+
+
+async def test_it_answers_nothing_for_longer_than_a_lease(
+    dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with proxied(dsn) as (proxy, through), load(through, caplog) as busy:
+        await busy.is_on()
+        proxy.flows.clear()
+        await asyncio.sleep(1.5 * LEASE.total_seconds())  # a lease is real time
+        proxy.flows.set()
+        await busy.goes_on(within=SOON)
+        await busy.ends()
+        assert busy.said() == []
+
+
+@contextmanager
+def pair() -> Generator[tuple[Server, Server]]:
+    """A server, and one that follows it so closely that a commit is on both."""
+    with harmed(wal_level="replica", synchronous_standby_names="") as first, folder() as place:
+        with databases(first.dsn):
+            yield first, Server(place)
+
+
+@asynccontextmanager
+async def following(first: Server, second: Server) -> AsyncGenerator[None]:
+    yield
