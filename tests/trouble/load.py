@@ -197,3 +197,13 @@ async def load(
         **(quick | options),
     ) as mesh:
         yield Load(mesh, dsn, tally, caplog)
+
+
+async def lasts(busy: Load) -> None:
+    """Wait until trouble was told, and for as long again as it takes to be refused often."""
+
+    async def is_told() -> bool:
+        return bool(busy.said())
+
+    await eventually(is_told)
+    await asyncio.sleep(1.0)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
@@ -50,6 +51,16 @@ class Server:
 
     def stop(self) -> None:
         self._running.close()
+
+    def is_copied_to(self, other: "Server") -> None:
+        """Make another one, which will follow this one."""
+        program = embedded._wheel() / "pginstall" / "bin" / "pg_basebackup"
+        target = f"--pgdata={other.data}"
+        options = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync", f"--dbname={self.dsn}"]
+        other.data.mkdir(mode=0o700)
+        subprocess.run([program, target, *options], check=True)
+        if os.geteuid() == 0:
+            subprocess.run(["chown", "-R", "nobody", other.data], check=True)  # noqa: S607
 
     async def starts(self) -> None:
         await asyncio.to_thread(self.start)

@@ -23,8 +23,8 @@ from squid_mesh import Mesh
 from squid_mesh.store.connections import connect_committer
 from tests.clock import every
 from tests.database import Databases
-from tests.meshes import eventually, oban_on, own_pool, play
-from tests.trouble.load import WORKFLOWS, Chain, Large, Load, Tally, load
+from tests.meshes import oban_on, own_pool, play
+from tests.trouble.load import WORKFLOWS, Chain, Large, Tally, lasts, load
 from tests.trouble.server import Server, folder
 
 SOON = 8.0
@@ -133,16 +133,6 @@ async def takes_every_place(others: AsyncExitStack, dsn: str, but: int = 0) -> N
 
 async def places_of_ours(operator: AsyncConnection[Any]) -> int:
     return len(await (await operator.execute(OURS.encode())).fetchall())
-
-
-async def lasts(busy: Load) -> None:
-    """Wait until trouble was told, and for as long again as it takes to be refused often."""
-
-    async def is_told() -> bool:
-        return bool(busy.said())
-
-    await eventually(is_told)
-    await asyncio.sleep(1.0)
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])

@@ -209,7 +209,7 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
             opening.callback(dispatch.detach, self._settings.name)
             if self._owns_both:
                 await self._oban.start()
-                opening.push_async_callback(self._oban.stop)
+                opening.push_async_callback(dispatch.stop, self._oban)
             opening.push_async_callback(process.drain)
             fetching = Fetching(self._oban, self._catalog.queues(self._settings.queueing.queue))
             await fetching.begin()
