@@ -24,6 +24,7 @@ from squid_mesh import (
 from squid_mesh.store import migrations
 from squid_mesh.store.statements import Statements
 from tests.clock import every, one
+from tests.conformance import conforms
 from tests.database import Databases, execute
 from tests.meshes import (
     QUEUE,
@@ -103,6 +104,7 @@ async def test_a_mesh_of_its_own_installs_what_is_missing(empty: str) -> None:
         assert (await play(mesh, Say)).context == {"work": "said"}
 
 
+@conforms("S200")
 async def test_installing_again_changes_nothing(empty: str) -> None:
     for _ in range(2):
         async with connected(empty, install=True) as mesh:
@@ -124,6 +126,7 @@ async def test_many_may_install_at_once(empty: str) -> None:
     assert await one(empty, "select count(*) from squid_mesh.runs") == (5,)
 
 
+@conforms("S200")
 async def test_migrating_twice_applies_nothing_the_second_time(empty: str) -> None:
     async with await AsyncConnection.connect(empty) as connection:
         first = await migrations.migrate(connection, Statements())
@@ -132,6 +135,7 @@ async def test_migrating_twice_applies_nothing_the_second_time(empty: str) -> No
     assert again == []
 
 
+@conforms("S200")
 async def test_two_connections_may_migrate_at_once(empty: str) -> None:
     async def migrate() -> list[str]:
         async with await AsyncConnection.connect(empty) as connection:
@@ -208,6 +212,7 @@ WRONG: dict[str, dict[str, Any]] = {
 }
 
 
+@conforms("S191", "S193")
 @pytest.mark.parametrize("setting", WRONG)
 async def test_a_wrong_setting_is_told(dsn: str, setting: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
@@ -215,6 +220,7 @@ async def test_a_wrong_setting_is_told(dsn: str, setting: str) -> None:
     assert len(caught.value.problems) == 1
 
 
+@conforms("S191", "S193")
 async def test_all_wrong_settings_are_told_at_once(dsn: str) -> None:
     wrong = {name: value for setting in WRONG.values() for name, value in setting.items()}
     with pytest.raises(InvalidConfig) as caught:
@@ -228,6 +234,7 @@ async def test_all_wrong_settings_are_told_at_once(dsn: str) -> None:
     assert missing == []
 
 
+@conforms("S192")
 async def test_an_option_that_there_is_not_is_told(dsn: str) -> None:
     with pytest.raises(TypeError, match="heartbeats"):
         connected(dsn, heartbeats=timedelta(seconds=1))
@@ -236,6 +243,7 @@ async def test_an_option_that_there_is_not_is_told(dsn: str) -> None:
 # -- life
 
 
+@conforms("S190")
 async def test_a_mesh_works_on_a_host_s_own_pool_and_oban(dsn: str) -> None:
     async with on_host(dsn, WORKFLOWS) as mesh:
         assert (await play(mesh, Say)).status == "completed"
@@ -296,6 +304,7 @@ async def test_a_closed_mesh_can_be_opened_again(dsn: str) -> None:
                     assert ended.status == "completed"
 
 
+@conforms("S194")
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_mesh_that_is_not_open_starts_nothing_and_says_so(dsn: str, when: str) -> None:
     async with own_pool(dsn) as pool:

@@ -16,6 +16,7 @@ import pytest
 
 from squid_mesh import NoPayload, Workflow
 from tests.clock import every, one
+from tests.conformance import conforms
 from tests.integration import shutdown_process
 from tests.integration.shutdown_process import (
     HEARTBEAT,
@@ -147,6 +148,7 @@ async def begun_at(dsn: str, step: str, number: int) -> float:
     return moment.timestamp()
 
 
+@conforms("S206")
 async def test_under_load_runs_go_on_elsewhere_without_a_gap(dsn: str) -> None:
     async with worker(dsn, grace=5.0) as leaving, worker(dsn, grace=5.0) as staying:
         await leaving.opens()

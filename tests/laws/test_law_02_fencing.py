@@ -7,6 +7,7 @@ import pytest
 
 from squid_mesh.store.records import Claim, Claimed, Interrupted, Stale
 from tests.clock import every
+from tests.conformance import conforms
 from tests.laws.journal import Journal
 from tests.laws.processes import worker
 from tests.laws.records import KINDS, record
@@ -36,6 +37,7 @@ async def jobs(dsn: str) -> list[tuple[object, ...]]:
     return await every(dsn, "select j::text from oban_jobs j order by id")
 
 
+@conforms("S67", "S130", "S174")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_an_older_claim_says_is_refused(dsn: str, kind: str) -> None:
     async with hands(dsn, 2) as (old, new):
@@ -57,6 +59,7 @@ async def test_what_an_older_claim_says_is_refused(dsn: str, kind: str) -> None:
     assert await unsound(dsn) == []
 
 
+@conforms("S67")
 async def test_a_failure_by_an_older_claim_is_refused(dsn: str) -> None:
     """The way of failing that takes the run's lock first."""
     async with hands(dsn, 2) as (old, new):
@@ -69,6 +72,7 @@ async def test_a_failure_by_an_older_claim_is_refused(dsn: str) -> None:
         assert await tables(dsn) == before
 
 
+@conforms("S120")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_same_result_again_is_a_success_that_changes_nothing(dsn: str, kind: str) -> None:
     """As it comes when the answer to its first flush was lost: written again, then confirmed."""
@@ -84,6 +88,7 @@ async def test_the_same_result_again_is_a_success_that_changes_nothing(dsn: str,
     assert confirmed == outcome
 
 
+@conforms("S174")
 async def test_a_process_that_stood_still_past_its_lease_changes_nothing(
     dsn: str, journal: Journal
 ) -> None:

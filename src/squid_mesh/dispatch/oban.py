@@ -70,9 +70,12 @@ def _worker(mesh: str) -> type:
 
 
 def _job(job: Any) -> Job:
+    step = job.args["step"]
+    if not isinstance(step, str):  # a claim shares its statement with others'
+        raise TypeError(f"job {job.id} names step {step!r}: it isn't one of ours")
     return Job(
         run_id=UUID(job.args["run"]),
-        step=job.args["step"],
+        step=step,
         queue=job.queue,
         id=job.id,
         untold=job.args.get("untold", False),

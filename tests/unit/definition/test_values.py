@@ -36,6 +36,7 @@ from squid_mesh.definition.values import (
     storable,
     told,
 )
+from tests.conformance import conforms
 
 
 class Color(Enum):
@@ -140,6 +141,7 @@ TYPED: list[tuple[Any, st.SearchStrategy[Any]]] = [
 ]
 
 
+@conforms("S91")
 @pytest.mark.parametrize(("annotation", "values"), TYPED, ids=lambda case: str(case)[:30])
 def test_a_typed_value_comes_back_as_it_was(
     annotation: Any, values: st.SearchStrategy[Any]
