@@ -10,7 +10,7 @@ from squid_mesh.definition.body import WorkflowType
 from squid_mesh.definition.compile import Definition, compile_workflow
 from squid_mesh.definition.payload import NoPayload, Payload
 from squid_mesh.definition.source import author
-from squid_mesh.errors import Problem, WorkflowDefinitionError
+from squid_mesh.errors import Problem, UnknownWorkflow, WorkflowDefinitionError, shown
 
 
 class Workflow[T: Payload](metaclass=WorkflowType):
@@ -54,3 +54,16 @@ def _payload(cls: type) -> object:
 def definition_of(workflow: type[Workflow[Any]]) -> Definition:
     """The compiled definition of a workflow class."""
     return workflow.__definition__
+
+
+def name_of_workflow(workflow: object) -> str:
+    """What runs of a workflow are stored under; text is such a name already.
+
+    Raises `UnknownWorkflow` for what is no workflow at all.
+    """
+    if isinstance(workflow, str):
+        return workflow
+    definition = getattr(workflow, "__definition__", None)
+    if isinstance(workflow, type) and isinstance(definition, Definition):
+        return definition.spec.name
+    raise UnknownWorkflow(shown(workflow))

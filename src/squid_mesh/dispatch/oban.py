@@ -32,6 +32,14 @@ type Fire = Callable[[Tick], Awaitable[PutBack | None]]
 _meshes: dict[str, tuple[Drive, Fire]] = {}
 
 
+def key_of(name: str, schema: str) -> str:
+    """What tells a mesh from others on the same Oban: its name, and its schema if it isn't ours.
+
+    Two schemas have nothing in common, so a job of one must not be taken for the other's.
+    """
+    return name if schema == "squid_mesh" else f"{name}@{schema}"
+
+
 def worker_of(mesh: str) -> str:
     """The worker name in the jobs of a mesh."""
     return f"squid_mesh.{mesh}"
@@ -129,6 +137,7 @@ __all__ = [
     "check",
     "detach",
     "install",
+    "key_of",
     "own_oban",
     "prefix_of",
     "register",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Self
+from math import inf
+from typing import Any, Self
 
-from squid_mesh.errors import InvalidConfig
+from squid_mesh.definition.values import is_storable
+from squid_mesh.errors import InvalidConfig, shown
 from squid_mesh.store.writes import Queueing
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -40,24 +42,22 @@ class Settings:
         grace: timedelta,
     ) -> Self:
         """Settings from what a host writes. Raises `InvalidConfig` with every one that is wrong."""
-        settings = cls(
-            name=name,
-            dsn=dsn,
-            queueing=queueing,
-            heartbeat=heartbeat.total_seconds(),
-            lease=lease.total_seconds(),
-            blocked=blocked.total_seconds(),
-            grace=grace.total_seconds(),
-        )
-        if problems := settings.problems():
+        times = {"heartbeat": heartbeat, "lease": lease, "blocked": blocked, "grace": grace}
+        seconds = {what: _seconds(what, time) for what, time in times.items()}
+        settings = cls(name=name, dsn=dsn, queueing=queueing, **seconds)
+        if problems := [*_mistyped(times), *settings.problems()]:
             raise InvalidConfig(problems)
         return settings
 
     def problems(self) -> list[str]:
         """What is wrong, in sentences."""
         rules = {
-            f"name={self.name!r}: use letters, digits and _": _NAME.fullmatch(self.name),
-            "queue is empty: name an Oban queue": self.queueing.queue.strip(),
+            f"name={shown(self.name)}: use letters, digits and _": (
+                is_storable(self.name) and _NAME.fullmatch(self.name)
+            ),
+            f"queue={shown(self.queueing.queue)}: name an Oban queue": (
+                is_storable(self.queueing.queue) and self.queueing.queue.strip()
+            ),
             "heartbeat must be positive": self.heartbeat > 0,
             "lease must be at least twice heartbeat, or the living look dead": (
                 self.lease >= 2 * self.heartbeat
@@ -68,11 +68,39 @@ class Settings:
         return [problem for problem, holds in rules.items() if not holds]
 
 
+_HARMLESS = {"heartbeat": 1e-9, "lease": inf}
+"""What stands for a time that is none, so that nothing else is said of it."""
+
+
+def _seconds(what: str, time: object) -> float:
+    return time.total_seconds() if isinstance(time, timedelta) else _HARMLESS.get(what, 1.0)
+
+
+def _mistyped(times: Mapping[str, object]) -> list[str]:
+    return [
+        f"{what}={shown(time)}: write timedelta(seconds=…)"
+        for what, time in times.items()
+        if not isinstance(time, timedelta)
+    ]
+
+
+def listed(what: str, given: Any) -> list[Any]:
+    """The parts of a setting that is a list. Raises `InvalidConfig`."""
+    if isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping):
+        return list(given)
+    raise InvalidConfig([f"{what}={shown(given)}: pass a list"])
+
+
 class Gathered:
     """Problems of several parts of a configuration, raised together."""
 
     def __init__(self) -> None:
         self._problems: list[str] = []
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing was wrong so far."""
+        return not self._problems
 
     @contextmanager
     def part(self) -> Generator[None]:

@@ -164,6 +164,8 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Any, [1, {"a": ["\0"]}], "holds a NUL character"),
     (str, "\ud800", "can't be stored as JSON: "),
     (Any, "\ud800", "can't be stored as JSON: "),
+    (dict[str, int], {"\ud800": 1}, "holds a lone surrogate in a key, which JSON can't hold"),
+    (list[dict[str, dict[str, int]]], [{"a": {"\udfff": 1}}], "holds a lone surrogate in a key"),
     (float, math.nan, "holds NaN or an infinity, which JSON can't hold"),
     (float | None, math.inf, "holds NaN or an infinity"),
     (dict[str, Any], {"a": [1.0, math.nan]}, "holds NaN or an infinity"),
@@ -230,6 +232,12 @@ def test_an_integer_of_64_bits_is_stored() -> None:
 def test_a_null_that_is_no_number_is_stored() -> None:
     assert Codec(float | None).dump(None) == b"null"
     assert Codec(Any).dump({"a": [None, 1.5, "x", b"y"]}) == b'{"a":[null,1.5,"x","y"]}'
+
+
+def test_a_replacement_character_is_one_like_any_other() -> None:
+    value = {"\N{REPLACEMENT CHARACTER}": {"a": ["\N{REPLACEMENT CHARACTER}"]}}
+
+    assert orjson.loads(Codec(dict[str, Any]).dump(value)) == value
 
 
 def test_an_escaped_backslash_is_no_nul() -> None:

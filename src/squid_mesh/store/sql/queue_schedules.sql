@@ -18,7 +18,7 @@ with wanting as materialized (
             and j.attempted_at < timezone('UTC', pg_catalog.now()) - make_interval(secs => %(making)s)
          or (j.worker, j.queue) <> (%(worker)s::text, %(queue)s::text) and not exists (
            select from {schema}.workers w
-           where 'squid_mesh.' || w.mesh = j.worker and j.queue = any(w.queues)
+           where 'squid_mesh.' || w.mesh = split_part(j.worker, '@', 1) and j.queue = any(w.queues)
              and w.alive_at > pg_catalog.clock_timestamp() - make_interval(secs => %(silence)s)))
 ),
 queued as (
