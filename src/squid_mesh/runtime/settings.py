@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -86,9 +86,9 @@ def _mistyped(times: Mapping[str, object]) -> list[str]:
 
 def listed(what: str, given: Any) -> list[Any]:
     """The parts of a setting that is a list. Raises `InvalidConfig`."""
-    if isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping):
-        return list(given)
-    raise InvalidConfig([f"{what}={shown(given)}: pass a list"])
+    if not hasattr(given, "__iter__") or type(given) in {str, bytes, dict}:
+        raise InvalidConfig([f"{what}={shown(given)}: pass a list"])
+    return list(given)
 
 
 class Gathered:
