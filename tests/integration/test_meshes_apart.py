@@ -13,6 +13,7 @@ from tests.meshes import (
     SHORT,
     Probe,
     ended,
+    eventually,
     oban_on,
     on_host,
     own_pool,
@@ -139,3 +140,18 @@ async def test_a_mesh_leaves_what_died_and_what_got_lost_to_those_who_have_the_c
     attempts = [str(attempt.status) for attempt in step_of(details, "work").attempts]
     assert attempts == ["interrupted", "completed"]
     assert details.status == "completed"
+
+
+async def test_a_job_of_a_mesh_that_is_not_here_is_lost_time_but_no_more(dsn: str) -> None:
+    """A queue that a stranger serves too: Oban gives him the job, and he can't do it."""
+    async with on_host(dsn, [Say], queues={}) as starting:
+        run = await starting.start_run(Say)
+    await every(dsn, "update oban_jobs set worker = 'squid_mesh.elsewhere'")
+    async with on_host(dsn, [Say], **FAST) as mesh:
+
+        async def has_failed() -> bool:
+            return bool(await every(dsn, "select 1 from oban_jobs where state = 'retryable'"))
+
+        await eventually(has_failed)
+        await every(dsn, "update squid_mesh.clock set shift = shift + interval '1 minute'")
+        assert (await ended(mesh, run.id)).status == "completed"
