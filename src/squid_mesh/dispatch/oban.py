@@ -43,6 +43,14 @@ _INSTALLATION = 0x4F42414E  # "OBAN": one installation at a time in a database
 _meshes: dict[str, tuple[Drive, Fire]] = {}
 
 
+def key_of(name: str, schema: str) -> str:
+    """What tells a mesh from others on the same Oban: its name, and its schema if it isn't ours.
+
+    Two schemas have nothing in common, so a job of one must not be taken for the other's.
+    """
+    return name if schema == "squid_mesh" else f"{name}@{schema}"
+
+
 def worker_of(mesh: str) -> str:
     """The worker name in the jobs of a mesh."""
     return f"squid_mesh.{mesh}"
@@ -82,9 +90,12 @@ def _worker(mesh: str) -> type:
 
 def _job(job: Any) -> Job:
     source = job.args.get("replayed_from")
+    step = job.args["step"]
+    if not isinstance(step, str):  # a claim shares its statement with others'
+        raise TypeError(f"job {job.id} names step {step!r}: it isn't one of ours")
     return Job(
         run_id=UUID(job.args["run"]),
-        step=job.args["step"],
+        step=step,
         queue=job.queue,
         id=job.id,
         untold=job.args.get("untold", False),
@@ -186,8 +197,8 @@ async def serve(oban: Oban, queues: Mapping[str, int]) -> None:
 async def stop(oban: Oban) -> None:
     """Stop an Oban of the mesh's own, also while the database is away.
 
-    It would wait for connections of its pool, one after the other, only to say goodbye. Without that
-    its jobs are found by whoever looks for what is overdue.
+    It would wait for connections of its pool, one after the other, only to say goodbye. Without
+    that its jobs are found by whoever looks for what is overdue.
     """
     try:
         async with asyncio.timeout(STOPPING_SECONDS):
@@ -206,6 +217,7 @@ __all__ = [
     "is_installed",
     "is_started",
     "keep_only",
+    "key_of",
     "own_oban",
     "prefix_of",
     "queues_of",

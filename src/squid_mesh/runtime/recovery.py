@@ -67,7 +67,7 @@ class Recovery:
             patience=self._lease.patience,
         )
         lost = [i for i in found if self._is_lost(i)]
-        policies = {i: await self._policy(i) for i in lost if await self._is_readable(i.definition)}
+        policies = {i: await self._policy(i) for i in lost if await self._is_ours(i)}
         await self._retry([i for i, policy in policies.items() if policy == "retry"])
         for interrupted, policy in policies.items():
             if policy != "retry":
@@ -77,6 +77,17 @@ class Recovery:
         """Whether it isn't a step of this boot, claimed since the statement began."""
         held = (found.run_id, found.step) in self._driving
         return found.claim != self._ledger.boot or not held
+
+    async def _is_ours(self, found: Interrupted) -> bool:
+        """Whether it is for this process to take over, and not for one that has its code.
+
+        What nobody living declares is taken over by anybody, and parked.
+        """
+        if not await self._is_readable(found.definition):
+            return False
+        plan = await self._catalog.plan(found.definition)
+        has_code = plan.is_current or plan.steps[found.step].action is not None
+        return has_code or not await self._ledger.is_declared(found.definition)
 
     async def requeue(self) -> None:
         """Give steps that are due and have no job a new one."""

@@ -289,7 +289,13 @@ class Writer:
         """Give a new job to steps that are due and have none; how many there were."""
         cursor = await connection.execute(
             self.statements["requeue_overdue"],
-            {"overdue": overdue, "silence": silence, "recovery": RECOVERY, **self._jobs()},
+            {
+                "overdue": overdue,
+                "silence": silence,
+                "boot": self.boot,
+                "recovery": RECOVERY,
+                **self._jobs(),
+            },
         )
         return len(await cursor.fetchall())
 
