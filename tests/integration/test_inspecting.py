@@ -299,6 +299,7 @@ async def test_a_step_that_has_begun_shows_what_it_was_handed(mesh: Mesh, probe:
     assert "input" not in repr(after.steps)
 
 
+@conforms("S90")
 async def test_inputs_of_every_kind_are_shown(mesh: Mesh) -> None:
     run = await mesh.start_run(Wired, {"days": 3, "word": "x"})
     await ended(mesh, run.id, until=SETTLED)

@@ -23,6 +23,7 @@ from squid_mesh import (
     step,
 )
 from squid_mesh.telemetry import LogContext, logs
+from tests.conformance import conforms
 from tests.integration.observing import HOUR
 from tests.meshes import Workflows, eventually, on_host, play
 
@@ -137,6 +138,7 @@ async def mesh(dsn: str, lines: Lines) -> AsyncGenerator[Mesh]:
         yield mesh
 
 
+@conforms("S183")
 async def test_any_logger_says_which_step_it_is(mesh: Mesh, lines: Lines) -> None:
     run = await play(mesh, Talking)
     assert lines.facts("on the loop") == ("Talking", "loop", 1)
@@ -205,6 +207,7 @@ async def test_nothing_is_kept_unless_a_log_context_was_made(
 # what the engine says of a failure
 
 
+@conforms("S183")
 async def test_a_failure_is_logged_with_what_follows(mesh: Mesh, lines: Lines) -> None:
     run = await play(mesh, Flaky)
     said = f"step work of run {run.id} failed in attempt 1 with StepError (early)"
