@@ -225,6 +225,27 @@ class Meet(Workflow[NoPayload]):
     meet = step(meet).takes(resource(Crowd))
 
 
+async def start_another(context: StepContext, mesh: Mesh) -> UUID:
+    run = await mesh.start_run(Rounded, {"hour": 12}, key=context.idempotency_key)
+    return run.id
+
+
+async def greet_the_hour(hour: int) -> str:
+    return f"it is {hour}"
+
+
+class RoundedPayload(Payload):
+    hour: int
+
+
+class Rounded(Workflow[RoundedPayload]):
+    greet = step(greet_the_hour).takes(RoundedPayload.hour)
+
+
+class StartsAnother(Workflow[NoPayload]):
+    start = step(start_another).takes(context, resource(Mesh))
+
+
 # -- what it returns
 
 
@@ -467,6 +488,14 @@ async def mesh(
     resources = [probe, raises, crowd, held_thread, LocalBank()]
     async with on_host(dsn, WORKFLOWS, resources=resources) as mesh:
         yield mesh
+
+
+async def test_the_mesh_that_runs_a_body_is_one_of_its_resources(dsn: str) -> None:
+    async with on_host(dsn, [StartsAnother, Rounded]) as mesh:
+        run = await play(mesh, StartsAnother)
+        started = await ended(mesh, run.output(StartsAnother.start))
+        assert started.key == f"{run.id}:start"
+        assert started.output(Rounded.greet) == "it is 12"
 
 
 async def test_a_context_tells_where_a_body_runs(

@@ -65,7 +65,7 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
     * `name`: what jobs are registered under; two meshes on one Oban need two names.
     * `schema`: where the tables are; `queue`: the Oban queue of steps that name none.
     * `resources`: objects that steps wire with `resource(T)`; a SQLAlchemy `async_sessionmaker` or
-      `sessionmaker` makes what they wire with `session(…)`.
+      `sessionmaker` makes what they wire with `session(…)`; `resource(Mesh)` is the mesh itself.
     * `actions`: functions that only runs of earlier definitions still call.
     * `observers`: called with each event of `squid_mesh.telemetry`, after its commit.
     * `retention`: how long ended runs are kept; for good, unless it is given. See `prune`.
@@ -117,7 +117,7 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         with config.part():
             self._catalog = Catalog(workflows, actions, self._load_definition)
         with config.part():
-            self._resources = Resources(resources)
+            self._resources = Resources((*resources, self))
         with config.part():
             self._settings = Settings.of(
                 name=name,

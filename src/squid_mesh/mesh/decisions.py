@@ -34,7 +34,7 @@ class Decisions(Core):
 
     * `InvalidReview` (`unblock_run`: `InvalidResume`) for an actor, comment, metadata or key of the
       wrong kind: all that is wrong, before anything is looked at;
-    * `InvalidRunId`, `RunNotFound`; `KeyConflict` for a key of another decision;
+    * `InvalidRunId`, `NotOpen`, `RunNotFound`; `KeyConflict` for a key of another decision;
     * `InvalidTransition` when nothing of the run waits, `InvalidStep` when what waits isn't what
       the call is for, `AmbiguousStep` when several do and none is named.
     """
@@ -134,12 +134,12 @@ class Decisions(Core):
         facts = Facts(actor=actor, comment=comment)
         if problems := facts.problems(needs_actor=False):
             raise InvalidReview(problems)
-        wanted = parsed(run_id)
+        wanted, process = parsed(run_id), self._process
         async with self._starter.transaction(conn) as connection:
             cancellation = await cancel(connection, self._statements, wanted, facts)
             run = await self._read(connection, wanted)
         if conn is None:
-            self._process.waiters.tell(wanted, cancellation.status)
+            process.waiters.tell(wanted, cancellation.status)
             if self._telemetry.is_heard:
                 for event in cancelled(wanted, run.workflow, cancellation):
                     self._telemetry.tell(event)
@@ -147,13 +147,13 @@ class Decisions(Core):
 
     async def _decide(self, run_id: UUID | str, asked: Asked, conn: Any) -> Run:
         _check(asked)
-        wanted = parsed(run_id)
+        wanted, process = parsed(run_id), self._process
         async with self._starter.transaction(conn) as connection:
             plan = await self._plan_of(connection, wanted)
             moved = await self._decider.decide(connection, wanted, plan, asked)
             run = await self._read(connection, wanted)
         if conn is None and moved is not None:
-            self._process.waiters.tell(wanted, moved.status)
+            process.waiters.tell(wanted, moved.status)
             if self._telemetry.is_heard:
                 for event in decided(wanted, run.workflow, moved, asked.decided):
                     self._telemetry.tell(event)

@@ -14,6 +14,7 @@ from squid_mesh.errors import WaitTimeout
 from squid_mesh.inspection.code import Code
 from squid_mesh.inspection.explaining import explain
 from squid_mesh.inspection.explanation import Explanation
+from squid_mesh.inspection.graph import RunGraph
 from squid_mesh.inspection.history import History
 from squid_mesh.inspection.listing import Filters
 from squid_mesh.inspection.models import Run, RunDetails, RunPage
@@ -117,6 +118,16 @@ class Looks(Core):
             return explain(
                 await self._reader.situation(connection, wanted, self._code_of, self._limits)
             )
+
+    async def inspect_run_graph(
+        self, run_id: UUID | str, *, include_details: bool = False
+    ) -> RunGraph:
+        """The graph that a run is pinned to, and the ways it has taken through it.
+
+        With `include_details` its nodes have inputs, outputs, errors and attempts. Raises
+        `InvalidRunId` or `RunNotFound`.
+        """
+        return (await self._history(parsed(run_id))).graph(include_details=include_details)
 
     @property
     def _limits(self) -> Limits:

@@ -95,7 +95,7 @@ class Starts(Core):
         facts = Facts(actor=actor, comment=comment)
         if problems := facts.problems(needs_actor=False):
             raise InvalidReview(problems)
-        wanted = parsed(run_id)
+        wanted, process = parsed(run_id), self._process
         async with self._starter.connection(conn) as connection:
             source = await self._reader.row(connection, wanted)
         request = Request(
@@ -108,6 +108,7 @@ class Starts(Core):
         started = await self._starter.replay(
             replace(start, replayed_from=wanted), facts, conn, trace=source["trace"]
         )
+        process.lookout.started(start.workflow)
         return await self._as_run(started, conn)
 
     async def _as_run(self, started: Started | Held, conn: Any) -> Run:

@@ -54,7 +54,8 @@ logger = logging.getLogger(__name__)
 class Job:
     """A delivery: which step of which run, out of which queue.
 
-    `untold` says that the run was started in a host's transaction, and nobody has told of it yet.
+    `untold` says that the run was started in a host's transaction, and nobody has told of it yet;
+    `replayed_from` is the run that it then replays.
     """
 
     run_id: UUID
@@ -62,6 +63,7 @@ class Job:
     queue: str
     id: int | None
     untold: bool = False
+    replayed_from: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -191,7 +193,7 @@ class Driver:
 
     def _tell_created(self, claimed: Claimed, job: Job) -> None:
         if self._telemetry.is_heard and job.untold and claimed.begins:
-            self._telemetry.tell(created(claimed))
+            self._telemetry.tell(created(claimed, job.replayed_from))
 
     async def _put_by(self, claimed: Claimed, unfit: Unfit) -> Result:
         """Leave a step to a process that declares its definition, or park it when none lives."""

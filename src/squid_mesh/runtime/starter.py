@@ -19,7 +19,7 @@ from squid_mesh.runtime.deciding import note
 from squid_mesh.runtime.facts import Facts
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.starting import same_request
-from squid_mesh.runtime.telling import created, replayed
+from squid_mesh.runtime.telling import created
 from squid_mesh.runtime.traced import traced
 from squid_mesh.store.hosts import begin, connection_of, cursor_on
 from squid_mesh.store.records import Start
@@ -122,7 +122,7 @@ class Starter:
             self._telemetry, [start], write, created=lambda one: _new([one]), replays=trace
         )
         if conn is None and self._telemetry.is_heard:
-            self._telemetry.tell(replayed(started.start))
+            self._telemetry.tell(created(started.start, start.replayed_from))
         return started
 
     @asynccontextmanager

@@ -55,15 +55,11 @@ class _Facts(_Run):
     attempt: int
 
 
-def created(run: Start | Claimed) -> Event:
+def created(run: Start | Claimed, replayed_from: UUID | None = None) -> Event:
     """The run was started: it was inserted, or could be claimed, so its host has committed."""
-    return RunCreated(**_run_of(run))
-
-
-def replayed(start: Start) -> Event:
-    """The run was started that replays another."""
-    assert start.replayed_from is not None, "a replay has a source"
-    return RunReplayed(**_run_of(start), replayed_from=start.replayed_from)
+    if replayed_from is None:
+        return RunCreated(**_run_of(run))
+    return RunReplayed(**_run_of(run), replayed_from=replayed_from)
 
 
 def window_passed(run: Start | FailedWindow) -> list[Event]:

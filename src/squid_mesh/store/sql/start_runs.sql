@@ -42,7 +42,8 @@ jobs as (
   overriding system value
   select s.job_id, coalesce(s.queue, a.queue), a.worker,
          jsonb_build_object('run', s.run_id, 'step', s.step)
-           || case when a.untold then '{"untold": true}' else '{}' end::jsonb,
+           || case when a.untold then jsonb_strip_nulls(
+                jsonb_build_object('untold', true, 'replayed_from', g.replayed_from)) else '{}' end,
          g.job_priority, 32767
   from asked a, steps s join given g on g.id = s.run_id
   where s.job_id is not null

@@ -6,12 +6,13 @@ after the other. What the engine doesn't reach of it is what the rest of the eng
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import Any
 
 from psycopg import AsyncConnection
 
-from bench.workflows import STEPS, Chain
+from bench.load import STEPS, Load, Measured
+from bench.meter import Meter
+from bench.systems.squid import Chain
 from squid_mesh import Mesh
 from squid_mesh.engine.graph import Graph
 from squid_mesh.engine.states import StepStatus
@@ -25,20 +26,20 @@ GROUP = 200
 NAMES = ("one", "two", "three", "four", "five")
 
 
-async def floor(dsn: str, *, runs: int) -> float:
-    """Steps a second that the flush statement writes by itself."""
+async def measure(dsn: str, load: Load) -> Measured:
+    """Write the progress of whole groups, place by place."""
     mesh = Mesh.connect(dsn, workflows=[Chain], queues={}, install=True)
     async with mesh:
         pass  # tables and the definition are there now
     async with await connect(dsn) as starts, await connect_committer(dsn) as flushes:
         boot = await _boot(starts)
         writer = Writer(Statements(), Queueing("nowhere", "squid_mesh.floor"), boot)
-        groups = [await _claimed(starts, flushes, writer) for _ in range(runs // GROUP)]
-        began = perf_counter()
-        for place in range(STEPS):
-            for group in groups:
-                await writer.advance(flushes, [_progress(run, place) for run in group])
-        return runs * STEPS / (perf_counter() - began)
+        groups = [await _claimed(starts, flushes, writer) for _ in range(load.runs // GROUP)]
+        with Meter(dsn) as meter:
+            for place in range(STEPS):
+                for group in groups:
+                    await writer.advance(flushes, [_progress(run, place) for run in group])
+        return meter.measured(len(groups) * GROUP * STEPS)
 
 
 async def _boot(connection: AsyncConnection[Any]) -> int:
@@ -83,7 +84,7 @@ def _progress(run_id: Any, place: int) -> Progress:
         step=NAMES[place],
         attempt=1,
         status=StepStatus.COMPLETED,
-        output=b'{"number":1}',
+        output=b'{"number":1,"text":""}',
         next=None if last else NAMES[place + 1],
         inline=not last,
         ends=last,
