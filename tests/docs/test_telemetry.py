@@ -1,10 +1,6 @@
-"""docs/telemetry.md: its examples print what it says, and its tables say what the code has."""
+"""docs/telemetry.md: its tables say what the code has. Its examples are executed by test_pages."""
 
-import ast
-import asyncio
-import os
 import re
-import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -16,37 +12,6 @@ from squid_mesh.integrations.otel.meters import _STATUSES, Meters
 from squid_mesh.telemetry import Event, RunEvent, StepEvent
 
 PAGE = Path(__file__).parents[2] / "docs" / "telemetry.md"
-
-SESSION = """
-import ast, asyncio, inspect, sys, types
-code = compile(
-    open("session").read(), "session", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-)
-asyncio.run(types.FunctionType(code, {"__name__": "__main__"})())
-"""
-
-
-async def test_the_page_prints_what_it_says(tmp_path: Path, dsn: str) -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    files = dict(re.findall(r"`(\w+\.py)`\n\n```python\n(.*?)```", text, re.DOTALL))
-    blocks: list[str] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    outputs: list[str] = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
-    session = [block for block in blocks if block not in files.values()]
-    assert len(session) == len(outputs), "each of them has its output"
-    for name, content in files.items():
-        (tmp_path / name).write_text(content, encoding="utf-8")
-    (tmp_path / "session").write_text("\n".join(session), encoding="utf-8")
-    ast.parse("\n".join(files.values()))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", SESSION),
-        cwd=tmp_path,
-        env=os.environ | {"DATABASE_URL": dsn},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    assert out.decode() == "".join(outputs)
 
 
 def rows(head: str) -> list[list[str]]:
