@@ -6,12 +6,15 @@ under its own name; that registry is the one global of this package.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from math import ceil
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from oban import Oban, Snooze
 from oban.schema import install_sql, uninstall_sql
 from oban.worker import register_worker  # pyright: ignore[reportUnknownVariableType]  # untyped
@@ -23,6 +26,11 @@ from squid_mesh.runtime.drive import Job
 from squid_mesh.runtime.intake import PutBack
 from squid_mesh.runtime.scheduling import Tick
 from squid_mesh.store.hosts import cursor_on
+
+logger = logging.getLogger(__name__)
+
+STOPPING_SECONDS = 3.0
+"""How long an Oban of the mesh's own may take to stop. By then nothing of ours is under way."""
 
 type Drive = Callable[[Job], Awaitable[PutBack | None]]
 """Does one job of a run."""
@@ -175,6 +183,19 @@ async def serve(oban: Oban, queues: Mapping[str, int]) -> None:
         await oban.start_queue(queue=queue, limit=queues[queue], node=node)
 
 
+async def stop(oban: Oban) -> None:
+    """Stop an Oban of the mesh's own, also while the database is away.
+
+    It would wait for connections of its pool, one after the other, only to say goodbye. Without that
+    its jobs are found by whoever looks for what is overdue.
+    """
+    try:
+        async with asyncio.timeout(STOPPING_SECONDS):
+            await oban.stop()
+    except (psycopg.Error, TimeoutError) as error:
+        logger.warning("Oban has stopped without a word to the database: %r", error)
+
+
 __all__ = [
     "Oban",
     "attach",
@@ -190,6 +211,7 @@ __all__ = [
     "queues_of",
     "register",
     "serve",
+    "stop",
     "uninstall_script",
     "worker_of",
 ]

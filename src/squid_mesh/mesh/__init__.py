@@ -156,7 +156,15 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         and of Squid Mesh are created where they are missing. The rest as for `Mesh`. A process that
         only starts runs serves none: `queues={}`.
         """
-        pool: Pool = AsyncConnectionPool(dsn, open=False, min_size=1, max_size=max_connections)
+        pool: Pool = AsyncConnectionPool(
+            dsn,
+            open=False,
+            min_size=1,
+            max_size=max_connections,
+            # A server that is up again is used within seconds, however long it was away.
+            check=AsyncConnectionPool.check_connection,
+            reconnect_timeout=5.0,
+        )
         oban = dispatch.own_oban(pool, name, dict(queues))
         mesh = cls(pool, oban=oban, workflows=workflows, name=name, **options)
         serve_some(queues, mesh._catalog.queues(mesh._settings.queueing.queue))
@@ -201,7 +209,7 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
             opening.callback(dispatch.detach, self._settings.name)
             if self._owns_both:
                 await self._oban.start()
-                opening.push_async_callback(self._oban.stop)
+                opening.push_async_callback(dispatch.stop, self._oban)
             opening.push_async_callback(process.drain)
             fetching = Fetching(self._oban, self._catalog.queues(self._settings.queueing.queue))
             await fetching.begin()

@@ -41,6 +41,7 @@ from squid_mesh.store.records import (
     Stale,
     Stopped,
 )
+from squid_mesh.store.trouble import passes
 from squid_mesh.telemetry import Telemetry
 
 SLICE_STEPS = 100
@@ -120,7 +121,9 @@ class Driver:
                 return await self._drive(job)
             except Lost:
                 return PutBack(1.0)  # the next delivery finds out what was written
-            except Exception:
+            except Exception as error:
+                if passes(error):
+                    return PutBack(1.0)
                 logger.exception("driving run %s from step %s failed", job.run_id, job.step)
                 raise
 
@@ -146,7 +149,7 @@ class Driver:
 
     async def _step(self, claimed: Claimed, slice_: Slice) -> bool:
         """Perform one claimed step, write what follows; whether `claimed` is the next one now."""
-        plan = await self._catalog.plan(claimed.definition)
+        plan = await self._ledger.outlast(lambda: self._catalog.plan(claimed.definition))
         outlook = Outlook(plan, lambda step: self._goes_on(plan, step, slice_))
         began = time.monotonic()
         if not self._may_begin(plan, claimed.step, slice_):

@@ -20,7 +20,9 @@ class Lease:
     def __init__(self, length: float, blocked: float, interval: float) -> None:
         self._length = length
         self._longest_silence = max(blocked - 2 * interval, blocked / 2)
+        self._longest_gap = max(length / 2, 1.5 * interval)
         self._renewed = self._answered = self._unbroken_since = self.now()
+        self._gap, self._gap_ended = 0.0, self._renewed
 
     @staticmethod
     def now() -> float:
@@ -35,8 +37,11 @@ class Lease:
     def renewed(self, asked: float) -> None:
         """The database has taken a heartbeat that was sent at the moment `asked`."""
         moment = self.now()
-        if moment - self._renewed >= self._length:
+        gap = moment - self._renewed
+        if gap >= self._length:
             self._unbroken_since = moment
+        if gap >= self._longest_gap:
+            self._gap, self._gap_ended = gap, moment
         self._renewed = asked
 
     def answered(self) -> None:
@@ -45,6 +50,18 @@ class Lease:
         if moment - self._answered >= self._longest_silence:
             self._unbroken_since = moment
         self._answered = moment
+
+    @property
+    def patience(self) -> float:
+        """Seconds to add to others' silence before they count as dead.
+
+        When this process couldn't reach the database, others may not have been able to either: they
+        look silent and aren't. They get as long as that lasted, until a lease has passed since.
+        """
+        silence = self.now() - self._renewed
+        if silence >= self._longest_gap:
+            return silence
+        return self._gap if self.now() - self._gap_ended < self._length else 0.0
 
     def has_held_since(self, moment: float) -> bool:
         """Whether nobody can have taken over what this process has claimed since a moment."""

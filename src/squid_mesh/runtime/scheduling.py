@@ -32,6 +32,7 @@ from squid_mesh.runtime.traced import traced
 from squid_mesh.store.committer import Lost
 from squid_mesh.store.records import FailedWindow, Start
 from squid_mesh.store.schedules import Declared, Name, Passing, Scheduled, Timetable
+from squid_mesh.store.trouble import passes
 from squid_mesh.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
@@ -187,7 +188,9 @@ class Scheduler:
                 return await self._fire(tick)
             except Lost:
                 return PutBack(1.0)  # the next delivery finds out what was written
-            except Exception:
+            except Exception as error:
+                if passes(error):
+                    return PutBack(1.0)
                 logger.exception("firing %s of %s failed", tick.trigger, tick.workflow)
                 raise
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, IsolationLevel
 from psycopg.errors import SerializationFailure
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
@@ -49,6 +49,18 @@ _UNSEEN = (
     "a key of these runs was taken by a transaction that this one can't see: roll back and try "
     "again, or use the isolation level read committed"
 )
+
+
+@asynccontextmanager
+async def _read_committed(connection: AsyncConnection[Any]) -> AsyncGenerator[None]:
+    """Whatever the pool's connections default to: what is locked is decided on as it is then."""
+    usual = connection.isolation_level
+    await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            await connection.set_isolation_level(usual)
 
 
 class Starter:
@@ -140,7 +152,10 @@ class Starter:
         async with self.connection(conn) as connection:
             if conn is not None:
                 await begin(connection)
-            async with connection.transaction():
+                async with connection.transaction():
+                    yield connection
+                return
+            async with _read_committed(connection), connection.transaction():
                 yield connection
 
     async def _insert(

@@ -88,3 +88,31 @@ def test_a_loop_that_was_blocked(clock: Clock) -> None:
     lease.answered()
     assert not lease.has_held_since(100)
     assert lease.has_held_since(clock.at)
+
+
+def test_others_are_dead_as_soon_as_they_are_silent_while_the_database_is_there(
+    clock: Clock,
+) -> None:
+    lease = Lease(LENGTH, BLOCKED, INTERVAL)
+    for beat in range(1, 50):
+        beats(lease, clock, 100 + beat * INTERVAL, latency=0.5)
+        assert lease.patience == 0.0
+
+
+def test_others_get_as_long_as_this_process_had_no_database(clock: Clock) -> None:
+    lease = Lease(LENGTH, BLOCKED, INTERVAL)
+    clock.at = 130
+    assert lease.patience == 30
+    beats(lease, clock, 130)
+    for beat in range(1, 5):
+        assert lease.patience == 30
+        beats(lease, clock, 130 + beat * INTERVAL)
+    beats(lease, clock, 130 + LENGTH)
+    assert lease.patience == 0.0
+
+
+def test_a_short_lease_has_no_gap_between_two_beats(clock: Clock) -> None:
+    lease = Lease(2 * INTERVAL, BLOCKED, INTERVAL)
+    for beat in range(1, 50):
+        beats(lease, clock, 100 + beat * INTERVAL, latency=0.5)
+        assert lease.patience == 0.0
