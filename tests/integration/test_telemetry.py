@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -378,6 +378,45 @@ async def test_a_cancellation_in_a_transaction_is_not_told_before_it_is_true(
     await ended(mesh, run.id)
     assert (RunCancelRequested in heard.kinds(run.id)) <= commits
     assert heard.of(run.id)[-1] == (RunEnded, "cancelled" if commits else "completed")
+
+
+# what every event has
+
+
+async def test_events_are_dated_and_say_the_trigger(mesh: Mesh, heard: Heard) -> None:
+    before = datetime.now(UTC)
+    run = await play(mesh, Flaky)
+    moments = [event.at for event in heard.events if event.run_id == run.id]
+    assert moments == sorted(moments)
+    assert before <= moments[0] <= moments[-1] <= datetime.now(UTC)
+    assert {event.trigger for event in heard.events} == {"manual"}
+
+
+async def test_a_cancelled_run_says_how_long_it_took(mesh: Mesh, dsn: str, heard: Heard) -> None:
+    run = await mesh.start_run(Held)
+    await heard_of(heard, run.id, StepPaused)
+    await advance(dsn, HOUR)
+    await mesh.cancel_run(run.id)
+    assert HOUR.total_seconds() <= end_of(heard, run.id).duration < HOUR.total_seconds() + 60
+
+
+async def test_a_run_that_ends_with_a_recovery_says_how_long_it_took(
+    dsn: str, probe: Probe, heard: Heard
+) -> None:
+    async with observed(dsn, probe) as leaving:
+        run = await leaving.start_run(AtMostOnce)
+        await probe.begun.wait()
+    await advance(dsn, HOUR)
+    async with observed(dsn, probe, heard) as heir:
+        await ended(heir, run.id)
+        await heard_of(heard, run.id, RunEnded)
+    assert HOUR.total_seconds() <= end_of(heard, run.id).duration < HOUR.total_seconds() + 60
+    assert {event.trigger for event in heard.events} == {"manual"}
+
+
+def end_of(heard: Heard, run_id: UUID) -> RunEnded:
+    (end,) = (e for e in heard.events if isinstance(e, RunEnded) and e.run_id == run_id)
+    return end
 
 
 # starting in a host's transaction

@@ -273,8 +273,8 @@ class Ledger:
 
     async def find_oldest_ready(self) -> float:
         """For how many seconds the step that has been due for longest has been so; 0 for none."""
-        ((seconds,),) = await self._read("find_oldest_ready", {})
-        return float(seconds)
+        ((late, _),) = await self._read("find_oldest_due", {})
+        return max(late or 0.0, 0.0)
 
     async def find_parked(self) -> list[tuple[str, str]]:
         """Which steps of which definitions wait for code."""

@@ -77,7 +77,9 @@ class Process:
         settings = self._settings
         lease = Lease(settings.lease, settings.blocked, settings.heartbeat)
         self._boot: int = await self._side.run(self._begin_boot)
-        writer = Writer(self._statements, settings.queueing, self._boot)
+        writer = Writer(
+            self._statements, settings.queueing, self._boot, heard=self._telemetry.is_heard
+        )
         self.ledger = Ledger(
             writer,
             starter=lambda: connect_starter(settings.dsn),

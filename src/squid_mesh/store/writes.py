@@ -55,11 +55,15 @@ class Queueing:
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes groups of records for one boot."""
+    """Writes groups of records for one boot.
+
+    `heard`: whether claims say for how long their steps had been ready.
+    """
 
     statements: Statements
     queueing: Queueing
     boot: int
+    heard: bool = False
 
     async def start(
         self, connection: AsyncConnection[Any], starts: Sequence[Start]
@@ -95,6 +99,7 @@ class Writer:
                 "step": Texts([claim.step for claim in claims]),
                 "n": len(claims),
                 "boot": self.boot,
+                "heard": self.heard,
             },
             prepare=True,
         )

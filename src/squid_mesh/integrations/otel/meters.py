@@ -112,7 +112,7 @@ class Meters:
         )
         self._oldest: float | None = None
         self.wants_oldest_ready = False
-        meter.create_observable_gauge(
+        self._oldest_ready = meter.create_observable_gauge(
             "squid_mesh.queue.oldest_ready",
             [self._observe],
             "s",

@@ -2,7 +2,7 @@
 -- Locks: the runs, without waiting; a record whose run is held by somebody else comes back as nothing.
 -- The limit makes the planner expect one record, so that it looks runs up by their key whatever the
 -- tables' size was when the plan was made; lateral makes the records the outer side.
--- ready_at is what the update clears, read beside it: it is for telling only.
+-- ready_at is what the update clears, read beside it when somebody is to hear of it.
 -- A job of a run that isn't there (any more) claims nothing; that of a paused step is its deadline's.
 with asked as materialized (
   select * from unnest(%(ord)b, %(run)b, %(step)b) as t(ord, run_id, step) limit %(n)s::int
@@ -10,7 +10,8 @@ with asked as materialized (
 locked as materialized (
   select t.ord, t.run_id, t.step, r.definition, r.workflow, r.trigger, r.window_at, r.payload, r.begun_at,
          r.trace, r.inserted_at,
-         (select s.due_at from {schema}.steps s where s.run_id = t.run_id and s.step = t.step) as ready_at,
+         case when %(heard)s::boolean
+              then (select s.due_at from {schema}.steps s where s.run_id = t.run_id and s.step = t.step) end as ready_at,
          r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
          {schema}.now() as at
   from asked t,
