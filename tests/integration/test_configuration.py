@@ -1,6 +1,7 @@
 """A setting that is wrong, of a wrong type, or missing: told when a mesh is made, with the rest."""
 
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -31,6 +32,10 @@ MISTYPED: dict[str, list[Any]] = {
     "lease": [None, 10, "10s"],
     "blocked": [None, 60],
     "grace": [None, 15, "soon"],
+    "retention": [30, "30 days", timedelta(), timedelta(days=-1)],
+    "overdue": [None, 5, timedelta()],
+    "handover": [None, "5s", timedelta()],
+    "max_interruptions": [None, 0, -1, 2.0, "ten", True],
 }
 MISTYPED_OF_CONNECT: dict[str, list[Any]] = {
     "dsn": [None, 5, "", b"postgresql://"],

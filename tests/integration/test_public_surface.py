@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -44,6 +44,7 @@ MANY = 25
 EXAMPLES = 500
 
 HOUR = timedelta(hours=1)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class Order(Payload):
@@ -134,6 +135,7 @@ async def pauses(mesh: Mesh, count: int) -> None:
 async def idle(dsn: str) -> AsyncGenerator[Mesh]:
     """A mesh that drives nothing and looks for nothing, so that what is written is the call's."""
     still: dict[str, Any] = {"queues": {}, "heartbeat": HOUR, "lease": 2 * HOUR}
+    still |= {"blocked": 4 * HOUR}
     async with on_host(dsn, WORKFLOWS, **still) as mesh:
         yield mesh
 
@@ -185,6 +187,12 @@ def good(runs: Prepared) -> Mapping[str, Mapping[str, st.SearchStrategy[Any]]]:
         },
         "replay_run": {"run_id": run, "actor": actor, "comment": comment, "conn": nothing},
         "inspect_run": {"run_id": run, "include_history": st.booleans()},
+        "explain_run": {"run_id": run},
+        "inspect_run_graph": {"run_id": run, "include_details": st.booleans()},
+        "prune": {
+            "older_than": st.just(timedelta(days=9999)),
+            "statuses": st.sampled_from([ENDED, {RunStatus.FAILED}]),
+        },
         "wait_for_run": {
             "run_id": run,
             "until": st.sampled_from([ENDED, {RunStatus.PAUSED}]),
@@ -194,6 +202,11 @@ def good(runs: Prepared) -> Mapping[str, Mapping[str, st.SearchStrategy[Any]]]:
             "workflow": workflow,
             "status": st.sampled_from([None, RunStatus.PAUSED, ENDED]),
             "trigger": st.sampled_from([None, "by_hand"]),
+            "step": st.sampled_from([None, "gate", Halt.gate]),
+            "tags": tags,
+            "since": st.sampled_from([None, LONG_AGO]),
+            "until": st.sampled_from([None, datetime.now(UTC)]),
+            "replayed_from": nothing | run,
             "limit": st.integers(1, 1000),
             "cursor": nothing,
         },

@@ -121,7 +121,7 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         with config.part():
             self._catalog = Catalog(workflows, actions, self._load_definition)
         with config.part():
-            self._resources = Resources((*resources, self))
+            self._resources = Resources((*listed("resources", resources), self))
         with config.part():
             self._settings = Settings.of(
                 name=name,
