@@ -97,7 +97,7 @@ async def test_a_worker_whose_loop_is_blocked_is_unhealthy(dsn: str) -> None:
         await process.begun()
 
         async def is_blocked() -> bool:
-            past = "select 1 from squid_mesh.workers where loop_at < now() - interval '1 second'"
+            past = "select 1 from squid_mesh.workers where loop_at < now() - interval '2 seconds'"
             return await every(dsn, past) != []
 
         await eventually(is_blocked)
