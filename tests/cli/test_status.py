@@ -160,12 +160,13 @@ async def test_a_step_that_has_been_ready_for_long_is_unhealthy(dsn: str) -> Non
         await process.up()
         await start(dsn, host.Tell)
         execute(dsn, b"update oban_jobs set state = 'scheduled'")
-        assert (await judged(dsn))[0] == 0
-        execute(dsn, b"update squid_mesh.clock set shift = shift + interval '90 seconds'")
+        assert (await judged(dsn, "--late", "600"))[0] == 0
+        execute(dsn, b"update squid_mesh.clock set shift = shift + interval '1 hour'")
         code, facts = await judged(dsn)
         assert code == 1
-        assert facts["problems"][0].startswith("a step has been ready for 9")
-        assert (await judged(dsn, "--late", "600"))[0] == 0
+        assert facts["problems"][0].startswith("a step has been ready for 3")
+        assert facts["work"]["late"] > 3600
+        assert (await judged(dsn, "--late", "7200"))[0] == 0
 
 
 async def test_steps_that_fit_no_code_are_shown(dsn: str) -> None:
