@@ -139,15 +139,15 @@ async def test_jobs_that_are_not_ours_are_the_hosts_own_affair(dsn: str) -> None
 
 
 async def test_a_queue_that_is_paused_everywhere_is_served_by_nobody(dsn: str) -> None:
-    async def is_paused() -> bool:
-        return (
-            await every(dsn, "select 1 from oban_producers where (meta ->> 'paused')::bool") != []
-        )
-
     async with worker("connected", dsn=dsn) as process:
         await process.up()
         async with own_pool(dsn) as pool, oban_on(pool, {}) as oban:
-            await oban.pause_queue("second")
+
+            async def is_paused() -> bool:
+                await oban.pause_queue("second")  # again: an Oban listens a moment after its start
+                paused = "select 1 from oban_producers where (meta ->> 'paused')::bool"
+                return await every(dsn, paused) != []
+
             await eventually(is_paused)
         await start(dsn, host.Second)
         ended = await run("status", "--dsn", dsn)
