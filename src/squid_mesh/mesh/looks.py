@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, overload
 from uuid import UUID
 
 from squid_mesh.definition.nodes import Node
 from squid_mesh.definition.workflow import Workflow, name_of_workflow
 from squid_mesh.engine.states import ENDED, RunStatus
-from squid_mesh.errors import WaitTimeout, shown
+from squid_mesh.errors import WaitTimeout
 from squid_mesh.inspection.code import Code
 from squid_mesh.inspection.explaining import explain
 from squid_mesh.inspection.explanation import Explanation
@@ -19,7 +19,7 @@ from squid_mesh.inspection.history import History
 from squid_mesh.inspection.listing import Filters
 from squid_mesh.inspection.models import Run, RunDetails, RunPage
 from squid_mesh.inspection.situation import Limits
-from squid_mesh.mesh.core import Core, parsed
+from squid_mesh.mesh.core import Core, parsed, seconds_of, statuses_of
 from squid_mesh.runtime.catalog import Plan
 from squid_mesh.store.connections import snapshot
 
@@ -60,8 +60,8 @@ class Looks(Core):
         statuses, and `TypeError` for one that is no collection or a `timeout` that is no timedelta.
         """
         wanted = parsed(run_id)
-        until = _statuses("until", until)
-        seconds = _seconds(timeout)
+        until = statuses_of("until", until)
+        seconds = seconds_of("timeout", timeout)
         run = await self.inspect_run(wanted)
         if run.status in until:
             return run
@@ -164,24 +164,3 @@ def _code(plan: Plan) -> Code:
         codecs=plan.codecs,
         payload=plan.payload,
     )
-
-
-def _seconds(timeout: object) -> float:
-    if isinstance(timeout, timedelta):
-        return timeout.total_seconds()
-    raise TypeError(f"timeout={shown(timeout)}: write timedelta(seconds=30)")
-
-
-def _statuses(what: str, given: object) -> frozenset[RunStatus]:
-    """One status or several, by text too. Raises `ValueError` or `TypeError`."""
-    several: object = [given] if isinstance(given, str) else given
-    if not isinstance(several, Collection):
-        raise TypeError(f"{what}={shown(given)}: pass one status or several")
-    wanted = list(cast("Collection[object]", several))
-    if strange := [each for each in wanted if each not in _STATUSES]:
-        known = ", ".join(map(str, RunStatus))
-        raise ValueError(f"{what} holds {shown(strange[0])}: write one of {known}")
-    return frozenset(RunStatus(str(each)) for each in wanted)
-
-
-_STATUSES: tuple[object, ...] = tuple(map(str, RunStatus))
