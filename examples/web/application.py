@@ -3,9 +3,9 @@
     uvicorn examples.web.application:app
     gunicorn examples.web.application:app --workers 2 --worker-class uvicorn_worker.UvicornWorker
 
-Each process of the server is a worker of the queue. A server that ends lets the lifespan end, and so
-the mesh: it begins no more steps, waits `grace` for those under way, and hands the runs over. Give
-the server longer than that to end its processes (gunicorn's `--graceful-timeout`).
+Each process of the server is a worker of the queue. A server that ends lets the lifespan end, and
+so the mesh: it begins no more steps, waits `grace` for those under way, and hands the runs over.
+Give the server longer than that to end its processes (gunicorn's `--graceful-timeout`).
 """
 
 import os

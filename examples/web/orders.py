@@ -6,6 +6,8 @@ from squid_mesh import Payload, Workflow, complete, step
 
 
 class OrderPayload(Payload):
+    """An order, by its number."""
+
     number: int
 
 

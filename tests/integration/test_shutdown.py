@@ -11,10 +11,10 @@ import pytest
 from squid_mesh import NoPayload, Workflow
 from tests.clock import every, one
 from tests.integration.leaving import (
+    Worker,
     are_ended,
     attempts,
     begun_at,
-    Worker,
     claimed,
     has_no_gaps,
     have_ended,
@@ -255,7 +255,7 @@ async def test_a_rolling_restart_loses_no_time_but_of_steps_under_way(dsn: str) 
         new: list[Worker] = []
         for processes in (old, new):
             starting = [stack.enter_async_context(worker(dsn, grace=10.0)) for _ in range(2)]
-            processes += await asyncio.gather(*starting)
+            processes.extend(await asyncio.gather(*starting))
         for process in old:
             await process.opens()
         await start(dsn, Busy, MORE_THAN_ONE_TAKES)

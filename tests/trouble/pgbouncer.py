@@ -33,9 +33,7 @@ def program() -> str:
 
 
 @asynccontextmanager
-async def bounced(
-    dsn: str, mode: str = "transaction", size: int = 4
-) -> AsyncGenerator[str]:
+async def bounced(dsn: str, mode: str = "transaction", size: int = 4) -> AsyncGenerator[str]:
     """The DSN of a database through a PgBouncer with few connections to it."""
     url = urlsplit(dsn)
     server = parse_qs(url.query)["host"][0]

@@ -64,7 +64,12 @@ class Server:
         """Make another one, which will follow this one."""
         program = embedded._wheel() / "pginstall" / "bin" / "pg_basebackup"
         target = f"--pgdata={other.data}"
-        options = ["--write-recovery-conf", "--checkpoint=fast", "--no-sync", f"--dbname={self.dsn}"]
+        options = [
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+            f"--dbname={self.dsn}",
+        ]
         other.data.mkdir(mode=0o700)
         subprocess.run([program, target, *options], check=True)
         if os.geteuid() == 0:

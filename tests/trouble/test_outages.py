@@ -58,9 +58,7 @@ async def beats_again(dsn: str, *processes: Worker) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_process_ends_in_time_though_the_database_is_away(
-    server: Server, dsn: str
-) -> None:
+async def test_a_process_ends_in_time_though_the_database_is_away(server: Server, dsn: str) -> None:
     async with worker(dsn, 0.5, LEASE) as leaving:
         await leaving.opens()
         await start(dsn, Held, 1)

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh import (
     ENDED,
     InvalidConfig,
     Mesh,
     NoPayload,
+    RunStatus,
     Workflow,
     approval,
     complete,
@@ -22,7 +22,7 @@ from squid_mesh import (
     step,
 )
 from tests.clock import every, one
-from tests.meshes import BOUND, QUEUE, eventually, oban_on, own_pool, play
+from tests.meshes import BOUND, QUEUE, Workflows, eventually, oban_on, own_pool, play
 from tests.trouble.load import WORKFLOWS, Chain, Fan, Tally
 from tests.trouble.pgbouncer import bounced, environment
 
@@ -41,7 +41,7 @@ class Noted(Workflow[NoPayload]):
     flow = (here >> gate, gate.on_approved >> complete, gate.on_rejected >> complete)
 
 
-ALL = [*WORKFLOWS, Noted]
+ALL: Workflows = [*WORKFLOWS, Noted]
 
 
 async def test_everything_goes_through_that_can(dsn: str) -> None:
@@ -59,13 +59,15 @@ async def test_everything_goes_through_that_can(dsn: str) -> None:
             async with pool.connection() as conn, conn.transaction():
                 noted = [await mesh.start_run(Noted, conn=conn) for _ in range(10)]
             for run in noted:
-                await mesh.wait_for_run(run.id, until=frozenset({"paused"}), timeout=BOUND)
+                await mesh.wait_for_run(run.id, until=frozenset({RunStatus.PAUSED}), timeout=BOUND)
                 await mesh.approve_run(run.id, actor="somebody")
             for run in [*runs, *noted]:
                 ended = await mesh.wait_for_run(run.id, until=ENDED, timeout=BOUND)
                 assert ended.status == "completed"
             cancelled = await mesh.start_run(Noted)
-            await mesh.wait_for_run(cancelled.id, until=frozenset({"paused"}), timeout=BOUND)
+            await mesh.wait_for_run(
+                cancelled.id, until=frozenset({RunStatus.PAUSED}), timeout=BOUND
+            )
             assert (await mesh.cancel_run(cancelled.id)).status == "cancelled"
             assert len((await mesh.list_runs(limit=100)).runs) == 41
             assert (await mesh.explain_run(runs[0].id)) is not None
@@ -89,9 +91,7 @@ async def test_a_pooler_in_session_mode_is_fine_when_that_is_said(
 ) -> None:
     async with bounced(dsn, "session", 20) as through, own_pool(dsn) as pool:
         oban = oban_on(pool)
-        mesh = Mesh(
-            pool, oban=oban, workflows=[Chain], resources=[Tally()], direct_dsn=through
-        )
+        mesh = Mesh(pool, oban=oban, workflows=[Chain], resources=[Tally()], direct_dsn=through)
         with caplog.at_level("WARNING", "squid_mesh"):
             async with oban, mesh:
                 assert (await play(mesh, Chain)).status == "completed"

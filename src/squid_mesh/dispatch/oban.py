@@ -132,8 +132,8 @@ def own_oban(pool: Any, name: str, queues: dict[str, int]) -> Oban:
 async def stop(oban: Oban) -> None:
     """Stop an Oban of the mesh's own, also while the database is away.
 
-    It would wait for connections of its pool, one after the other, only to say goodbye. Without that
-    its jobs are found by whoever looks for what is overdue.
+    It would wait for connections of its pool, one after the other, only to say goodbye. Without
+    that its jobs are found by whoever looks for what is overdue.
     """
     try:
         async with asyncio.timeout(STOPPING_SECONDS):

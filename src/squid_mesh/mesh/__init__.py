@@ -36,7 +36,6 @@ from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing
 from squid_mesh.telemetry import Observer, Telemetry
 
-
 logger = logging.getLogger(__name__)
 
 OBAN_CONNECTIONS = 4
@@ -44,7 +43,7 @@ OBAN_CONNECTIONS = 4
 
 _POOLED = (
     "the pool's connections go through a pooler (PgBouncer or the like), and the engine's own need "
-    "sessions: pass direct_dsn=…, which leads to Postgres itself, or through a pooler in session mode"
+    "sessions: pass direct_dsn=…, which leads to Postgres, or through a pooler in session mode"
 )
 
 
@@ -166,10 +165,10 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
     ) -> Self:
         """A mesh with a pool and an Oban of its own, for a process that has neither.
 
-        `queues` says how many steps each queue runs at once here. With `direct_dsn` only the pool
-        goes through `dsn`; Oban and the engine, which need sessions, go around it. With `install` the tables of Oban
-        and of Squid Mesh are created where they are missing. The rest as for `Mesh`. A process that
-        only starts runs serves none: `queues={}`.
+        `queues` says how many steps each queue runs at once here. With `install` the tables of Oban
+        and of Squid Mesh are created where they are missing. With `direct_dsn` only the pool goes
+        through `dsn`: Oban and the engine, which need sessions, go around it. The rest as for
+        `Mesh`. A process that only starts runs serves none: `queues={}`.
         """
         direct = options.get("direct_dsn")
         pool = _own_pool(dsn, max_connections, is_direct=direct is None)
