@@ -1,7 +1,7 @@
 # Thin lines over ./dev. ARGS reaches the program: make test ARGS="-k retry"
 
 .POSIX:
-.PHONY: help demo test check bench mutants clean
+.PHONY: help demo test check bench chaos mutants clean
 
 help:
 	@./dev help
@@ -17,6 +17,9 @@ check:
 
 bench:
 	@./dev bench $(ARGS)
+
+chaos:
+	@./dev chaos $(ARGS)
 
 mutants:
 	@./dev mutants $(ARGS)

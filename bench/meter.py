@@ -1,34 +1,37 @@
-"""Counts what a stretch of work cost: time, commits, WAL, CPU on both sides."""
+"""Counts what a stretch of work cost: time, commits, WAL, CPU on both sides, memory."""
 
 from __future__ import annotations
 
 import os
+import resource
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import psycopg
 
+from bench.load import Measured
+
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What one stretch cost in all."""
-
-    seconds: float
+class _Reading:
+    at: float
     commits: int
     wal_bytes: float
+    wal_fpi: int
     client_seconds: float
     server_seconds: float
 
 
 class Meter:
-    """A context manager around a stretch of work; `cost()` afterwards.
+    """A context manager around a stretch of work; `measured()` afterwards.
 
-    Commits are counted by transaction ids that were used up (`xids`), which are exact at once;
-    Postgres' own counter of commits lags behind for idle backends.
+    Commits are counted by transaction ids that were used up, which are exact at once; Postgres' own
+    counter of commits lags behind for idle backends. Full-page images are Postgres' own count.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -41,18 +44,34 @@ class Meter:
     def __exit__(self, *_: object) -> None:
         self._after = self._read()
 
-    def cost(self) -> Cost:
+    def measured(
+        self, steps: int, gaps: Sequence[float] = (), idle: Sequence[float] = ()
+    ) -> Measured:
         """The difference."""
         before, after = self._before, self._after
-        return Cost(*(b - a for a, b in zip(before, after, strict=True)))
+        return Measured(
+            steps=steps,
+            seconds=after.at - before.at,
+            commits=after.commits - before.commits,
+            wal_bytes=after.wal_bytes - before.wal_bytes,
+            wal_fpi=after.wal_fpi - before.wal_fpi,
+            client_seconds=after.client_seconds - before.client_seconds,
+            server_seconds=after.server_seconds - before.server_seconds,
+            peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            gaps=list(gaps),
+            idle=list(idle),
+        )
 
-    def _read(self) -> tuple[float, int, float, float, float]:
+    def _read(self) -> _Reading:
         with psycopg.connect(self._dsn, autocommit=True) as connection:
             row: Any = connection.execute(
                 "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint,"
-                " (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8"
+                " (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::float8,"
+                " (select wal_fpi from pg_stat_wal)"
             ).fetchone()
-        return time.perf_counter(), row[0], row[1], time.process_time(), _server_seconds()
+        return _Reading(
+            time.perf_counter(), row[0], row[1], row[2], time.process_time(), _server_seconds()
+        )
 
 
 def _server_seconds() -> float:

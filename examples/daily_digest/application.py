@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from httpx import AsyncClient
 from oban import Oban, schema
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh import Mesh
+from squid_mesh.tools.http import Http
 
 from .content import FailedDeliveries
 from .workflow import PostDailyDigest
@@ -21,6 +21,9 @@ from .workflow import PostDailyDigest
 HEARTBEAT = timedelta(seconds=0.5)
 LEASE = timedelta(seconds=2)
 """Shorter than a mesh has them unless told: whoever watches a demo shan't wait for ten seconds."""
+
+LOOPBACK = ["127.0.0.1"]
+"""Where the demo's outside world is. Of private addresses, only this one may be reached."""
 
 WORKING = {"squid_mesh": 10}
 """What a process that works serves; one that only starts runs serves no queue."""
@@ -49,7 +52,7 @@ async def assembled(
     """Yield the application with an open pool; what it starts, it has to stop within the block."""
     async with (
         AsyncConnectionPool[AsyncConnection](dsn, min_size=1, open=False) as pool,
-        AsyncClient(timeout=10) as http,
+        Http(max_bytes=5 * 2**20, redirects=5, internal=LOOPBACK) as http,
     ):
         deliveries = FailedDeliveries(pool)
         oban = Oban(pool=pool, queues=dict(queues), name="daily_digest")

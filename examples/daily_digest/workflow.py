@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-from httpx import AsyncClient
-
 from squid_mesh import (
     Exponential,
     Payload,
@@ -18,6 +16,7 @@ from squid_mesh import (
     resource,
     step,
 )
+from squid_mesh.tools.http import Http
 
 from . import content, settings
 
@@ -45,9 +44,7 @@ class PostDailyDigest(Workflow[DigestPayload]):
     daily_digest = cron("0 9 * * 1-5", timezone="Etc/UTC", payload=weekday_digest)
     by_hand = manual()
 
-    fetch_feed = step(content.fetch_feed).takes(
-        resource(AsyncClient), feed_url=DigestPayload.feed_url
-    )
+    fetch_feed = step(content.fetch_feed).takes(resource(Http), feed_url=DigestPayload.feed_url)
     build_digest = step(content.build_digest, output="digest").takes(
         feed=fetch_feed.output, posted_on=DigestPayload.posted_on
     )
@@ -57,9 +54,7 @@ class PostDailyDigest(Workflow[DigestPayload]):
         retry=Retry(
             max_attempts=5, backoff=Exponential(timedelta(seconds=1), timedelta(seconds=30))
         ),
-    ).takes(
-        resource(AsyncClient), digest=build_digest.output, url=DigestPayload.discord_webhook_url
-    )
+    ).takes(resource(Http), digest=build_digest.output, url=DigestPayload.discord_webhook_url)
     record_failed_delivery = step(content.record_failed_delivery).takes(
         resource(content.FailedDeliveries),
         context,

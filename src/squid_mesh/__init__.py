@@ -41,6 +41,7 @@ from squid_mesh.errors import (
     WorkflowDefinitionError,
 )
 from squid_mesh.inspection.explanation import Action, Cause, Explanation, NextAction, Reason
+from squid_mesh.inspection.graph import EdgeStatus, GraphEdge, GraphNode, RunGraph
 from squid_mesh.inspection.models import (
     Attempt,
     AuditEvent,
@@ -64,8 +65,11 @@ __all__ = [
     "Cause",
     "Constant",
     "Decision",
+    "EdgeStatus",
     "Explanation",
     "Exponential",
+    "GraphEdge",
+    "GraphNode",
     "IncompatibleCode",
     "InvalidConfig",
     "InvalidFilter",
@@ -90,6 +94,7 @@ __all__ = [
     "RetryLater",
     "Run",
     "RunDetails",
+    "RunGraph",
     "RunNotFound",
     "RunPage",
     "RunStatus",

@@ -1,11 +1,14 @@
-"""The outside world of the examples: servers on loopback, and a client that loses patience soon."""
+"""The outside world of the examples: servers on loopback, and clients of theirs."""
 
 from collections.abc import AsyncGenerator, Generator
+from datetime import timedelta
 
 import httpx
 import pytest
 
+from examples.daily_digest.application import LOOPBACK
 from examples.daily_digest.servers import Webhook, serve_feeds
+from squid_mesh.tools.http import Http
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +26,18 @@ def webhook() -> Webhook:
 def discord(webhook: Webhook) -> Generator[str]:
     with webhook.serving() as url:
         yield url
+
+
+@pytest.fixture
+async def tool() -> AsyncGenerator[Http]:
+    async with Http(max_bytes=5 * 2**20, redirects=5, internal=LOOPBACK) as http:
+        yield http
+
+
+@pytest.fixture
+async def impatient() -> AsyncGenerator[Http]:
+    async with Http(timeout=timedelta(seconds=0.3), internal=LOOPBACK) as http:
+        yield http
 
 
 @pytest.fixture

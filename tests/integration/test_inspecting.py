@@ -19,6 +19,7 @@ from squid_mesh import (
     Mesh,
     NoPayload,
     Payload,
+    Recovery,
     Run,
     RunDetails,
     RunNotFound,
@@ -29,11 +30,14 @@ from squid_mesh import (
     approval,
     complete,
     manual,
+    optional,
     pause,
     resource,
     step,
 )
 from squid_mesh.runtime.waiting import READ_SECONDS, Waiters
+from tests.clock import every
+from tests.conformance import conforms
 from tests.meshes import BOUND, Probe, Workflows, ended, history, on_host, play, statuses, step_of
 
 SOON = timedelta(seconds=0.05)
@@ -133,7 +137,54 @@ class Quick(Workflow[Numbered]):
     work = step(number).takes(Numbered.value)
 
 
-WORKFLOWS: Workflows = [Described, Leaking, Branching, Held, Paused, Reviewed, Quick]
+class Plan(Payload):
+    days: int
+    word: str
+
+
+async def describe(words: list[str], by_name: dict[str, int]) -> str:
+    return f"{words} {by_name}"
+
+
+async def tell(who: Any, missing: str | None) -> str:
+    return f"{who} {missing}"
+
+
+async def no(value: int) -> str:
+    raise StepError("no")
+
+
+async def rescue(message: str, value: int) -> str:
+    return f"{message} {value}"
+
+
+class Wired(Workflow[Plan]):
+    describe = step(describe).takes(words=[Plan.word, "constant"], by_name={"days": Plan.days})
+    review = approval(deadline=timedelta(days=3))
+    never = step(fine).takes()
+    tell = step(tell).takes(who=optional(review.output.actor), missing=optional(never.output))
+    flow = (
+        describe >> review,
+        review.on_approved >> tell >> complete,
+        review.on_rejected >> complete,
+        review.on_timeout >> never >> tell,
+    )
+
+
+class Routed(Workflow[Numbered]):
+    fails = step(no).takes(Numbered.value)
+    rescue = step(rescue).takes(message=fails.error.message, value=Numbered.value)
+    flow = (fails >> complete, fails.on_error >> rescue >> complete)
+
+
+class Careful(Workflow[NoPayload]):
+    work = step(hold, on_interrupt="pause").takes(resource(Probe))
+    after = step(number).takes(work.output)
+
+
+WORKFLOWS: Workflows = [
+    *(Described, Leaking, Branching, Held, Paused, Reviewed, Quick, Wired, Routed, Careful),
+]
 ACCOUNT = Account(
     user="ada",
     token=SecretStr("sesame"),
@@ -150,6 +201,7 @@ async def mesh(dsn: str, probe: Probe) -> AsyncGenerator[Mesh]:
 # -- one run
 
 
+@conforms("S151")
 async def test_a_run_is_read_with_and_without_its_history(mesh: Mesh) -> None:
     run = await play(mesh, Described, ACCOUNT)
     short = await mesh.inspect_run(run.id)
@@ -161,6 +213,7 @@ async def test_a_run_is_read_with_and_without_its_history(mesh: Mesh) -> None:
     assert await mesh.inspect_run(str(run.id)) == short
 
 
+@conforms("S88", "S91")
 async def test_an_output_is_typed(mesh: Mesh) -> None:
     run = await play(mesh, Described, ACCOUNT)
     assert run.output(Described.write) == Digest("ada", 7)
@@ -177,6 +230,7 @@ async def test_there_is_no_output_before_a_step_has_completed(mesh: Mesh, probe:
     probe.gate.set()
 
 
+@conforms("S160")
 @pytest.mark.parametrize("wrong", ["", "7", "not-a-run", 7, None, b"x"], ids=repr)
 async def test_a_malformed_id_is_refused(mesh: Mesh, wrong: Any) -> None:
     for call in (mesh.inspect_run(wrong), mesh.wait_for_run(wrong, timeout=SOON)):
@@ -186,6 +240,7 @@ async def test_a_malformed_id_is_refused(mesh: Mesh, wrong: Any) -> None:
         assert caught.value.value == wrong
 
 
+@conforms("S160")
 async def test_an_unknown_id_is_not_found(mesh: Mesh) -> None:
     unknown = uuid4()
     for call in (
@@ -198,6 +253,7 @@ async def test_an_unknown_id_is_not_found(mesh: Mesh) -> None:
         assert caught.value.run_id == unknown
 
 
+@conforms("S63", "S152", "S153")
 async def test_a_step_without_a_row_waits_while_the_run_lives_and_is_skipped_after(
     mesh: Mesh, probe: Probe
 ) -> None:
@@ -214,6 +270,7 @@ async def test_a_step_without_a_row_waits_while_the_run_lives_and_is_skipped_aft
     assert [state.step for state in details.step_runs] == ["ask", "yes"]
 
 
+@conforms("S152")
 async def test_a_running_step_names_its_worker_and_its_attempt(mesh: Mesh, probe: Probe) -> None:
     run = await mesh.start_run(Held)
     await probe.begun.wait()
@@ -228,6 +285,71 @@ async def test_a_running_step_names_its_worker_and_its_attempt(mesh: Mesh, probe
     assert statuses(details)["after"] == "waiting"
     assert [s.step for s in details.step_runs] == ["work"]
     probe.gate.set()
+
+
+@conforms("S152")
+async def test_a_step_that_has_begun_shows_what_it_was_handed(mesh: Mesh, probe: Probe) -> None:
+    run = await mesh.start_run(Held)
+    await probe.begun.wait()
+    before = await history(mesh, run.id)
+    assert [state.input for state in before.steps] == [{}, None]
+    probe.gate.set()
+    after = await ended(mesh, run.id)
+    assert [state.input for state in after.steps] == [{}, {"value": 7}]
+    assert "input" not in repr(after.steps)
+
+
+async def test_inputs_of_every_kind_are_shown(mesh: Mesh) -> None:
+    run = await mesh.start_run(Wired, {"days": 3, "word": "x"})
+    await ended(mesh, run.id, until=SETTLED)
+    states = {state.step: state for state in (await history(mesh, run.id)).steps}
+    assert states["describe"].input == {"words": ["x", "constant"], "by_name": {"days": 3}}
+    assert states["review"].input == {"deadline": "P3D"}
+    assert states["tell"].input is None
+    await mesh.approve_run(run.id, actor="ada")
+    details = await ended(mesh, run.id)
+    tell = step_of(details, "tell")
+    assert tell.input is not None
+    assert (tell.input["who"], tell.input["missing"]) == ("ada", None)
+
+
+async def test_a_failed_step_s_input_is_what_it_has_of_it(mesh: Mesh) -> None:
+    run = await play(mesh, Routed, Numbered(value=7))
+    assert step_of(run, "rescue").input == {"message": "no", "value": 7}
+    assert step_of(run, "rescue").output == "no 7"
+
+
+async def test_a_step_says_what_becomes_of_it_if_its_worker_dies(dsn: str, probe: Probe) -> None:
+    async with on_host(dsn, WORKFLOWS, resources=[probe]) as mesh:
+        run = await mesh.start_run(Careful)
+        await probe.begun.wait()
+    async with on_host(dsn, WORKFLOWS, resources=[Probe()]) as heir:
+        await heir.wait_for_run(run.id, until=SETTLED, timeout=BOUND)
+        details = await history(heir, run.id)
+    assert [state.recovery for state in details.steps] == [
+        Recovery("pause", interruptions=1),
+        Recovery("retry", interruptions=0),
+    ]
+
+
+async def test_a_history_is_of_one_moment(
+    mesh: Mesh, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written between its reads isn't in it."""
+    run = await mesh.start_run(Paused)
+    await ended(mesh, run.id, until=SETTLED)
+    rows = mesh._reader._rows
+
+    async def meddle(connection: Any, name: str, asked: Any) -> Any:
+        if name == "get_attempts":
+            await every(dsn, "delete from squid_mesh.attempts")
+            await every(dsn, "delete from squid_mesh.audit_events")
+        return await rows(connection, name, asked)
+
+    monkeypatch.setattr(mesh._reader, "_rows", meddle)
+    details = await history(mesh, run.id)
+    assert [event.type for event in details.audit_events] == ["paused"]
+    assert [attempt.status for attempt in step_of(details, "stop").attempts] == ["running"]
 
 
 async def test_a_run_shows_no_secret_anywhere(mesh: Mesh, dsn: str) -> None:
@@ -252,6 +374,7 @@ async def test_an_error_s_details_show_no_secret(mesh: Mesh) -> None:
     assert run.error.details == {"token": "**********"}
 
 
+@conforms("S158")
 async def test_a_run_outlives_the_code_of_its_workflow(mesh: Mesh, dsn: str) -> None:
     run = await play(mesh, Quick, Numbered(value=7))
     async with on_host(dsn, [], name="reader", queues={}) as reader:
@@ -354,6 +477,7 @@ async def pages(mesh: Mesh, limit: int, **filters: Any) -> list[list[UUID]]:
         cursor = page.next_cursor
 
 
+@conforms("S150")
 async def test_runs_are_listed_newest_first_without_payloads(mesh: Mesh) -> None:
     runs = [await play(mesh, Quick, Numbered(value=n)) for n in range(5)]
     page = await mesh.list_runs()
@@ -364,6 +488,7 @@ async def test_runs_are_listed_newest_first_without_payloads(mesh: Mesh) -> None
     assert {run.status for run in page.runs} == {RunStatus.COMPLETED}
 
 
+@conforms("S150")
 @pytest.mark.parametrize("limit", [1, 3, 4, 12, 13])
 async def test_pages_have_no_gaps_and_no_repeats(mesh: Mesh, limit: int) -> None:
     """Also among runs that were started at the same moment, and while new ones are started."""
@@ -389,6 +514,7 @@ async def test_an_empty_list_has_no_next_page(mesh: Mesh) -> None:
     assert (page.runs, page.next_cursor) == ((), None)
 
 
+@conforms("S150")
 async def test_filters_narrow_a_list(mesh: Mesh, probe: Probe) -> None:
     quick = [await play(mesh, Quick, Numbered(value=n)) for n in range(3)]
     night = await mesh.start_run(Quick, Numbered(value=9), trigger="by_night")

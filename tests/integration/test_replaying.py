@@ -1,7 +1,6 @@
 """Replays: a new run of the same payload, on the definition of today."""
 
 from collections.abc import AsyncGenerator
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -168,15 +167,18 @@ async def test_it_commits_with_the_host_s_own_writes(
 
 
 @conforms("S149")
-async def test_a_replay_is_told_as_one(dsn: str) -> None:
+@pytest.mark.parametrize("with_host", [True, False])
+async def test_a_replay_is_told_as_one(dsn: str, *, with_host: bool) -> None:
     events: list[Event] = []
     async with on_host(dsn, [Ship], observers=[events.append]) as mesh:
         run = await play(mesh, Ship, Order(number=1))
-        replay = await mesh.replay_run(run.id)
+        if with_host:
+            async with await AsyncConnection.connect(dsn) as host:
+                replay = await mesh.replay_run(run.id, conn=host)
+        else:
+            replay = await mesh.replay_run(run.id)
         await ended(mesh, replay.id)
-    kinds: list[Any] = [type(event) for event in events if event.run_id == replay.id]
-    assert kinds[0] is RunReplayed
-    assert RunCreated not in kinds
-    first = events[[e.run_id for e in events].index(replay.id)]
-    assert isinstance(first, RunReplayed)
-    assert first.replayed_from == run.id
+    told = [event for event in events if event.run_id == replay.id]
+    assert isinstance(told[0], RunReplayed)
+    assert told[0].replayed_from == run.id
+    assert not any(isinstance(event, RunCreated) for event in told)

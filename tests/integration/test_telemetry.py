@@ -45,6 +45,7 @@ from squid_mesh.telemetry import (
     StepStarted,
 )
 from tests.clock import advance, every, one
+from tests.conformance import conforms
 from tests.meshes import Probe, Workflows, ended, eventually, on_host, play
 
 HOUR = timedelta(hours=1)
@@ -161,7 +162,9 @@ class Heard:
 
 
 def told(event: RunEvent) -> Told:
-    left_out = {"run_id", "workflow", "duration"}
+    left_out = {"run_id", "workflow", "duration", "waited", "at", "trace"}
+    if not isinstance(event, RunCreated):
+        left_out.add("trigger")
     content = [getattr(event, f.name) for f in fields(event) if f.name not in left_out]
     return (type(event), *content)
 
@@ -207,6 +210,7 @@ async def heard_of(heard: Heard, run_id: UUID, kind: type[RunEvent]) -> None:
 # in order
 
 
+@conforms("S176", "S178", "S179", "S181")
 async def test_a_run_that_completes(mesh: Mesh, heard: Heard) -> None:
     run = await play(mesh, Straight)
     assert heard.of(run.id) == [
@@ -220,6 +224,7 @@ async def test_a_run_that_completes(mesh: Mesh, heard: Heard) -> None:
     assert {event.workflow for event in heard.events} == {"Straight"}
 
 
+@conforms("S177")
 async def test_durations_are_those_of_the_attempts(mesh: Mesh, heard: Heard, probe: Probe) -> None:
     run = await mesh.start_run(Slow)
     await probe.begun.wait()
@@ -236,6 +241,7 @@ def mesh_dsn(mesh: Mesh) -> str:
     return mesh._settings.dsn
 
 
+@conforms("S176", "S179", "S181")
 async def test_a_retry(mesh: Mesh, heard: Heard) -> None:
     run = await play(mesh, Flaky)
     assert heard.of(run.id) == [
@@ -249,6 +255,7 @@ async def test_a_retry(mesh: Mesh, heard: Heard) -> None:
     ]
 
 
+@conforms("S177")
 async def test_a_body_that_asks_to_be_retried_later(mesh: Mesh, dsn: str, heard: Heard) -> None:
     run = await mesh.start_run(Later)
     await heard_of(heard, run.id, StepRetryScheduled)
@@ -267,6 +274,7 @@ async def test_a_body_that_asks_to_be_retried_later(mesh: Mesh, dsn: str, heard:
     ]
 
 
+@conforms("S179", "S181")
 async def test_a_failure_without_a_route(mesh: Mesh, heard: Heard) -> None:
     run = await play(mesh, Broken)
     assert heard.of(run.id) == [
@@ -277,6 +285,7 @@ async def test_a_failure_without_a_route(mesh: Mesh, heard: Heard) -> None:
     ]
 
 
+@conforms("S181")
 async def test_a_failure_with_a_route(mesh: Mesh, heard: Heard) -> None:
     run = await play(mesh, Routed)
     assert heard.of(run.id) == [
@@ -306,6 +315,7 @@ async def test_a_wait(mesh: Mesh, dsn: str, heard: Heard) -> None:
     ]
 
 
+@conforms("S182")
 async def test_a_pause(mesh: Mesh, heard: Heard) -> None:
     run = await mesh.start_run(Held)
     await heard_of(heard, run.id, StepPaused)
@@ -373,6 +383,7 @@ async def test_a_cancellation_in_a_transaction_is_not_told_before_it_is_true(
 # starting in a host's transaction
 
 
+@conforms("S180")
 async def test_a_start_in_a_transaction_is_told_by_the_first_claim(
     mesh: Mesh, dsn: str, heard: Heard
 ) -> None:
@@ -544,6 +555,7 @@ class Checking:
         return self._connection.execute(query.encode(), parameters).fetchone() is not None
 
 
+@conforms("S180")
 async def test_what_is_told_is_committed(dsn: str, probe: Probe) -> None:
     checking = Checking(dsn)
     try:

@@ -327,6 +327,12 @@ async def staged(
             yield Stage(dsn, mesh, script, probe, host)
     finally:
         script.gate.set()
+        pools: list[Any] = [engine.sync_engine.pool, sync_engine.pool]
+
+        async def are_back() -> bool:
+            return not any(pool.checkedout() for pool in pools)
+
+        await eventually(are_back)  # also of bodies that were given up as the mesh stopped
         await engine.dispose()
         sync_engine.dispose()
 

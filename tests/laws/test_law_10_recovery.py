@@ -18,6 +18,7 @@ from squid_mesh import Mesh
 from tests.clock import every
 from tests.laws.journal import Journal
 from tests.laws.processes import workers
+from tests.laws.tampering import SHARE, TAMPERING
 from tests.laws.worker import HEARTBEAT, LEASE, OVERDUE
 from tests.laws.workflows import BODIES, ENDS, SHORT_SHAPES, WORKFLOWS, Chain, Fan
 from tests.laws.worlds import all_ended, unsound
@@ -25,36 +26,7 @@ from tests.meshes import QUEUE, eventually, on_host
 
 SEED = 10
 
-CHAOS = {
-    "deleted": "delete from oban_jobs where id = any(%s)",
-    "delivered twice": """
-        insert into oban_jobs (queue, worker, args, max_attempts)
-        select queue, worker, args, max_attempts from oban_jobs where id = any(%s) limit 200""",
-    "moved early": """
-        update oban_jobs set scheduled_at = timezone('UTC', now()) - interval '1 hour'
-        where id = any(%s) and state in ('available', 'scheduled', 'retryable')""",
-    "moved late": """
-        update oban_jobs
-        set state = 'scheduled', scheduled_at = timezone('UTC', now()) + interval '1 hour'
-        where id = any(%s) and state in ('available', 'scheduled', 'retryable')""",
-    "failed": """
-        update oban_jobs
-        set state = 'retryable', scheduled_at = timezone('UTC', now()) + interval '1 hour'
-        where id = any(%s) and state in ('available', 'scheduled', 'retryable')""",
-    "cancelled": """
-        update oban_jobs set state = 'cancelled', cancelled_at = timezone('UTC', now())
-        where id = any(%s)""",
-    "discarded": """
-        update oban_jobs set state = 'discarded', discarded_at = timezone('UTC', now())
-        where id = any(%s)""",
-    "completed": """
-        update oban_jobs set state = 'completed', completed_at = timezone('UTC', now())
-        where id = any(%s)""",
-}
-"""What may befall half of the jobs."""
-
-
-MORE_CHAOS = CHAOS | {
+FATES = TAMPERING | {
     "left executing": """
         update oban_jobs
         set state = 'executing', attempted_at = timezone('UTC', now()), attempt = attempt + 1
@@ -102,16 +74,12 @@ async def start_on(mesh: Mesh, count: int) -> None:
         await mesh.start_runs(workflow, [{}] * count)
 
 
-_HALF = "select id from oban_jobs where random() < 0.5 for update skip locked"
-"""Oban acknowledges several jobs in a transaction: whoever waits for them may deadlock with it."""
-
-
 async def befalls(dsn: str, kinds: Callable[[], str], rounds: int = 1) -> None:
     """Round after round of chaos, as long as there are runs."""
     async with await AsyncConnection.connect(dsn) as connection:
         for _ in range(rounds):
-            jobs = await (await connection.execute(_HALF)).fetchall()
-            await connection.execute(CHAOS[kinds()].encode(), ([job for (job,) in jobs],))
+            jobs = await (await connection.execute(SHARE, (0.5,))).fetchall()
+            await connection.execute(TAMPERING[kinds()].encode(), ([job for (job,) in jobs],))
             await connection.commit()
             if await all_ended(dsn):
                 break
@@ -134,7 +102,7 @@ async def check(dsn: str, journal: Journal) -> None:
             assert found == {step: n * runs[workflow] for step, n in steps.items()}
 
 
-@pytest.mark.parametrize("kind", CHAOS)
+@pytest.mark.parametrize("kind", TAMPERING)
 async def test_half_of_the_jobs_are(dsn: str, journal: Journal, kind: str) -> None:
     """Before anybody gets to them, and again and again while they are driven."""
     await start(dsn, 3)
@@ -147,7 +115,7 @@ async def test_half_of_the_jobs_are(dsn: str, journal: Journal, kind: str) -> No
 
 async def test_everything_befalls_the_jobs_of_two_processes(dsn: str, journal: Journal) -> None:
     chance = random.Random(SEED)  # noqa: S311 (an order, not a secret)
-    kinds = sorted(CHAOS)
+    kinds = sorted(TAMPERING)
     await start(dsn, 12)
     async with workers(dsn, 1), driving(dsn, journal):
         await befalls(dsn, lambda: chance.choice(kinds), 60)
@@ -171,7 +139,7 @@ async def test_hundreds_of_runs_come_through_whatever_befalls_their_jobs(
         recovered = time.monotonic() - began
         await eventually(lambda: all_ended(dsn))
     assert recovered < RECOVERY, "a job that is gone is made up for within the bound"
-    assert set(fates) == set(MORE_CHAOS)
+    assert set(fates) == set(FATES)
     assert fates.total() > 1000
     await check(dsn, journal)
 
@@ -186,12 +154,12 @@ to do."""
 async def meet_their_fates(dsn: str, chance: random.Random, fates: Counter[str]) -> None:
     """Half of the jobs that nobody holds, each its own."""
     async with await AsyncConnection.connect(dsn) as connection:
-        jobs = [job for (job,) in await (await connection.execute(_HALF)).fetchall()]
+        jobs = [job for (job,) in await (await connection.execute(SHARE, (0.5,))).fetchall()]
         chance.shuffle(jobs)
-        kinds = sorted(MORE_CHAOS)
+        kinds = sorted(FATES)
         for number, kind in enumerate(kinds):
             met = jobs[number :: len(kinds)]
-            await connection.execute(MORE_CHAOS[kind].encode(), (met,))
+            await connection.execute(FATES[kind].encode(), (met,))
             fates[kind] += len(met)
 
 

@@ -1,7 +1,7 @@
-"""Reading a feed: fetch it, bounded in time and size, and make plain data of what it says.
+"""Reading a feed: fetch it, and make plain data of what it says.
 
-What is wrong for now (a server that is down, busy or slow) may be tried again; what is wrong for
-good (no such page, not a feed) may not.
+What is wrong for now (a server that is down, busy or slow) may be tried again, as the HTTP tool
+says; what is wrong for good (no such page, not a feed) may not.
 """
 
 import asyncio
@@ -13,20 +13,18 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import feedparser
-import httpx
 
 from squid_mesh import StepError
+from squid_mesh.tools.http import Http, Request
 
 from .text import cut, strip_tags, tidy
 
-MAX_BYTES = 5 * 2**20
 MAX_TEXT = 500  # a feed may carry whole articles; their beginnings are enough here
-DEADLINE = timedelta(seconds=30)  # for all of it: the client's own timeouts are for each read
 
 # feedparser means to read anything, and falls over some of it: an unclosed quote, a stray NUL.
 _STUMBLES = (AssertionError, AttributeError, LookupError, OverflowError, TypeError, ValueError)
@@ -63,15 +61,14 @@ class Page:
     url: str
 
 
-async def fetch_feed(http: httpx.AsyncClient, feed_url: str) -> Feed:
-    """Fetch and read an RSS or Atom feed; raises `StepError` when there is none to be had."""
-    try:
-        async with asyncio.timeout(DEADLINE.total_seconds()):
-            page = await _download(http, feed_url)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
-        raise _failure("isn't at that URL", feed_url, error, retryable=False) from error
-    except (httpx.RequestError, TimeoutError) as error:
-        raise _failure("can't be reached", feed_url, error) from error
+async def fetch_feed(http: Http, feed_url: str) -> Feed:
+    """Fetch and read an RSS or Atom feed.
+
+    Raises what `http` raises, and `StepError` when what came back is none.
+    """
+    response = (await http.invoke(Request("GET", feed_url))).payload
+    place = response.url.partition("?")[0]
+    page = Page(response.body, response.headers.get("content-type", ""), place)
     # Five megabytes take feedparser two seconds, and the host's event loop has others to serve.
     return await asyncio.to_thread(read_feed, page, feed_url)
 
@@ -91,22 +88,12 @@ def read_feed(page: Page, feed_url: str) -> Feed:
         raise _not_a_feed(page, feed_url)
     is_atom = parsed.version.startswith("atom")
     return Feed(
-        title=_text(_fields(parsed.feed), "title", is_atom=is_atom) or httpx.URL(page.url).host,
+        title=_text(_fields(parsed.feed), "title", is_atom=is_atom)
+        or urlsplit(page.url).hostname
+        or "",
         url=feed_url,
         entries=tuple(_entry(_fields(entry), is_atom=is_atom) for entry in parsed.entries),
     )
-
-
-async def _download(http: httpx.AsyncClient, feed_url: str) -> Page:
-    async with http.stream("GET", feed_url, follow_redirects=True) as response:
-        if not response.is_success:
-            raise _refused(response, feed_url)
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > MAX_BYTES:
-                raise _failure(f"is larger than {MAX_BYTES} bytes", feed_url, retryable=False)
-        return Page(bytes(body), response.headers.get("content-type", ""), str(response.url))
 
 
 def _mended(body: bytes) -> bytes:
@@ -165,32 +152,12 @@ def _digest_of(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
-def _refused(response: httpx.Response, feed_url: str) -> StepError:
-    code = response.status_code
-    return _failure(
-        f"answered {code} {response.reason_phrase}".rstrip(),
-        feed_url,
-        retryable=code >= HTTPStatus.INTERNAL_SERVER_ERROR or code == HTTPStatus.TOO_MANY_REQUESTS,
-    )
-
-
 def _not_a_feed(page: Page, feed_url: str) -> StepError:
     beginning = cut(tidy(page.body[:200].decode(errors="replace")), 60)
     what = f"{page.content_type or 'something untyped'} that begins {beginning!r}"
-    return _failure(
-        f"isn't one: what came back is {what if page.body else 'empty'}",
-        feed_url,
-        retryable=False,
-    )
-
-
-def _failure(
-    problem: str, feed_url: str, error: Exception | None = None, *, retryable: bool = True
-) -> StepError:
-    reason = f" ({type(error).__name__})" if error else ""
     return StepError(
-        f"the feed {problem}{reason}",
-        code="feed_unavailable" if retryable else "feed_unusable",
+        f"the feed isn't one: what came back is {what if page.body else 'empty'}",
+        code="feed_unusable",
         details={"feed_url": feed_url},
-        retryable=retryable,
+        retryable=False,
     )

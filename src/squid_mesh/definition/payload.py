@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast, dataclass_transform
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from squid_mesh.definition.gathering import keep_or_raise
 from squid_mesh.definition.hints import hint
 from squid_mesh.definition.reference import Attribute, Ref, Target
 from squid_mesh.definition.source import author
@@ -70,16 +71,13 @@ class PayloadType(ModelMetaclass):
 def _refuse_hidden(cls: type[BaseModel], source: Source) -> None:
     hidden = [name for name in cls.model_fields if hasattr(BaseModel, name)]
     if hidden:
-        raise WorkflowDefinitionError(
-            cls.__name__,
-            [
-                Problem(
-                    f"payload field {name!r} hides pydantic's own `BaseModel.{name}`: rename it",
-                    source,
-                )
-                for name in hidden
-            ],
-        )
+        problems = [
+            Problem(
+                f"payload field {name!r} hides pydantic's own `BaseModel.{name}`: rename it", source
+            )
+            for name in hidden
+        ]
+        keep_or_raise(WorkflowDefinitionError(cls.__name__, problems))
 
 
 class Payload(BaseModel, metaclass=PayloadType):

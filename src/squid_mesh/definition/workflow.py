@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 from squid_mesh.definition.body import WorkflowType
 from squid_mesh.definition.compile import Definition, compile_workflow
+from squid_mesh.definition.gathering import keep_or_raise
 from squid_mesh.definition.payload import NoPayload, Payload
 from squid_mesh.definition.source import author
-from squid_mesh.errors import Problem, WorkflowDefinitionError
+from squid_mesh.definition.spec import PayloadSpec, WorkflowSpec
+from squid_mesh.errors import Problem, Source, UnknownWorkflow, WorkflowDefinitionError, shown
 
 
 class Workflow[T: Payload](metaclass=WorkflowType):
@@ -30,7 +32,14 @@ class Workflow[T: Payload](metaclass=WorkflowType):
     def __init_subclass__(cls, *, name: str | None = None) -> None:
         """Compile the class body."""
         super().__init_subclass__()
-        source = author()
+        try:
+            cls.__definition__ = cls._compiled(cls.__name__ if name is None else name, author())
+        except WorkflowDefinitionError as error:
+            keep_or_raise(error)
+            cls.__definition__ = _nothing(error.workflow)
+
+    @classmethod
+    def _compiled(cls, name: str, source: Source) -> Definition:
         if cls.__bases__ != (Workflow,):
             bases = ", ".join(base.__name__ for base in cls.__bases__)
             problem = Problem(
@@ -39,9 +48,7 @@ class Workflow[T: Payload](metaclass=WorkflowType):
                 source,
             )
             raise WorkflowDefinitionError(cls.__name__, [problem])
-        cls.__definition__ = compile_workflow(
-            cls, cls.__name__ if name is None else name, _payload(cls), source
-        )
+        return compile_workflow(cls, name, _payload(cls), source)
 
 
 def _payload(cls: type) -> object:
@@ -51,6 +58,26 @@ def _payload(cls: type) -> object:
     return payload
 
 
+def _nothing(workflow: str) -> Definition:
+    """A stand-in for what can't be compiled, where all problems of a process are gathered."""
+    payload = PayloadSpec("reported:already", ())
+    spec = WorkflowSpec(name=workflow, flow=False, triggers=(), payload=payload, steps=(), edges=())
+    return Definition(spec, NoPayload, {}, {})
+
+
 def definition_of(workflow: type[Workflow[Any]]) -> Definition:
     """The compiled definition of a workflow class."""
     return workflow.__definition__
+
+
+def name_of_workflow(workflow: object) -> str:
+    """What runs of a workflow are stored under; text is such a name already.
+
+    Raises `UnknownWorkflow` for what is no workflow at all.
+    """
+    if isinstance(workflow, str):
+        return workflow
+    definition = getattr(workflow, "__definition__", None)
+    if isinstance(workflow, type) and isinstance(definition, Definition):
+        return definition.spec.name
+    raise UnknownWorkflow(shown(workflow))

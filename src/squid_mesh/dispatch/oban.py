@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from math import ceil
 from typing import Any
@@ -16,7 +16,7 @@ from uuid import UUID
 
 import psycopg
 from oban import Oban, Snooze
-from oban.schema import install_sql
+from oban.schema import install_sql, uninstall_sql
 from oban.worker import register_worker  # pyright: ignore[reportUnknownVariableType]  # untyped
 from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
@@ -38,7 +38,17 @@ type Drive = Callable[[Job], Awaitable[PutBack | None]]
 type Fire = Callable[[Tick], Awaitable[PutBack | None]]
 """Does one job of a cron window."""
 
+_INSTALLATION = 0x4F42414E  # "OBAN": one installation at a time in a database
+
 _meshes: dict[str, tuple[Drive, Fire]] = {}
+
+
+def key_of(name: str, schema: str) -> str:
+    """What tells a mesh from others on the same Oban: its name, and its schema if it isn't ours.
+
+    Two schemas have nothing in common, so a job of one must not be taken for the other's.
+    """
+    return name if schema == "squid_mesh" else f"{name}@{schema}"
 
 
 def worker_of(mesh: str) -> str:
@@ -79,12 +89,17 @@ def _worker(mesh: str) -> type:
 
 
 def _job(job: Any) -> Job:
+    source = job.args.get("replayed_from")
+    step = job.args["step"]
+    if not isinstance(step, str):  # a claim shares its statement with others'
+        raise TypeError(f"job {job.id} names step {step!r}: it isn't one of ours")
     return Job(
         run_id=UUID(job.args["run"]),
-        step=job.args["step"],
+        step=step,
         queue=job.queue,
         id=job.id,
         untold=job.args.get("untold", False),
+        replayed_from=None if source is None else UUID(source),
     )
 
 
@@ -98,20 +113,44 @@ def _tick(job: Any) -> Tick:
     )
 
 
+def install_script(prefix: str) -> str:
+    """SQL that creates Oban's tables where they are missing.
+
+    Oban looks for its types in the current schema, wherever its tables are to be; it is told here.
+    """
+    schema = "" if prefix == "public" else f'create schema if not exists "{prefix}";\n\n'
+    return schema + install_sql(prefix).replace("current_schema()", f"'{prefix}'")
+
+
+def uninstall_script(prefix: str) -> str:
+    """SQL that drops Oban's tables, jobs and all."""
+    return uninstall_sql(prefix)
+
+
 async def install(connection: AsyncConnection[Any], prefix: str) -> None:
-    """Create Oban's tables where they are missing."""
-    await connection.execute(install_sql(prefix).encode())
+    """Create Oban's tables where they are missing, in the caller's transaction.
+
+    Whoever installs ours too comes here first: two that did it in two orders would wait for each
+    other.
+    """
+    await connection.execute("select pg_advisory_xact_lock(%s)", (_INSTALLATION,))
+    await connection.execute(install_script(prefix).encode())
 
 
 async def check(connection: AsyncConnection[Any], prefix: str) -> None:
     """Raise `NotInstalled` unless Oban's tables are there."""
+    if not await is_installed(connection, prefix):
+        raise NotInstalled(
+            f"Oban's tables are not in schema {prefix!r}: run `squid-mesh migrate --oban`, or "
+            "`oban install`, in your deployment, or pass install=True to Mesh.connect"
+        )
+
+
+async def is_installed(connection: AsyncConnection[Any], prefix: str) -> bool:
+    """Whether Oban's tables are there."""
     cursor = cursor_on(connection, scalar_row)
     await cursor.execute("select to_regclass(%s)", (f'"{prefix}".oban_jobs',))
-    if await cursor.fetchone() is None:
-        raise NotInstalled(
-            f"Oban's tables are not in schema {prefix!r}: run `oban install` in your deployment, "
-            "or pass install=True to Mesh.connect"
-        )
+    return await cursor.fetchone() is not None
 
 
 def prefix_of(oban: Oban) -> str:
@@ -127,6 +166,32 @@ def own_oban(pool: Any, name: str, queues: dict[str, int]) -> Oban:
     return Oban(
         pool=pool, name=f"squid_mesh.{name}", queues=dict(queues), shutdown_grace_period=0.0
     )
+
+
+def is_started(oban: Oban) -> bool:
+    """Whether an Oban is at work in this process."""
+    return getattr(oban, "_signal_token", None) is not None
+
+
+def queues_of(oban: Oban) -> dict[str, int]:
+    """The queues that an Oban serves here, once it is started, and how many jobs at once."""
+    producers: Mapping[str, Any] = getattr(oban, "_producers", {})
+    return {queue: getattr(producer, "_limit", 0) for queue, producer in producers.items()}
+
+
+def keep_only(oban: Oban, queues: Mapping[str, int]) -> None:
+    """Let an Oban that isn't started yet forget its queues, but for these with these limits."""
+    producers: dict[str, Any] = getattr(oban, "_producers", {})
+    for queue, limit in queues_of(oban).items():
+        if queues.get(queue) != limit:
+            del producers[queue]
+
+
+async def serve(oban: Oban, queues: Mapping[str, int]) -> None:
+    """Let a started Oban serve these queues too, in this process and no other."""
+    node: str = getattr(oban, "_node", "")
+    for queue in queues.keys() - queues_of(oban).keys():
+        await oban.start_queue(queue=queue, limit=queues[queue], node=node)
 
 
 async def stop(oban: Oban) -> None:
@@ -148,9 +213,17 @@ __all__ = [
     "check",
     "detach",
     "install",
+    "install_script",
+    "is_installed",
+    "is_started",
+    "keep_only",
+    "key_of",
     "own_oban",
     "prefix_of",
+    "queues_of",
     "register",
+    "serve",
     "stop",
+    "uninstall_script",
     "worker_of",
 ]

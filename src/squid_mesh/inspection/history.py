@@ -13,8 +13,10 @@ from squid_mesh.engine.inputs import Stored, read
 from squid_mesh.engine.states import ENDED, AttemptStatus, RunStatus, StepStatus
 from squid_mesh.inspection import reading
 from squid_mesh.inspection.code import Code
+from squid_mesh.inspection.graph import GraphNode, RunGraph
 from squid_mesh.inspection.models import Attempt, AuditEvent, Recovery, RunDetails, StepState
 from squid_mesh.inspection.reading import Row
+from squid_mesh.inspection.routes import Routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,34 @@ class History:
             audit_events=tuple(AuditEvent(**self._event(event)) for event in self.events),
             stored={s["step"]: s["output"] for s in self.steps},
             codecs=self.code.codecs,
+        )
+
+    def graph(self, *, include_details: bool) -> RunGraph:
+        """The run's own graph, with the ways it has taken."""
+        spec = self.code.spec
+        states = self.states()
+        run = reading.run(self.run)
+        routes = Routes(
+            self.code.graph,
+            {name: state.status for name, state in states.items()},
+            self.stored.outputs,
+        )
+        return RunGraph(
+            run_id=run.id,
+            workflow=run.workflow,
+            definition=run.definition,
+            status=run.status,
+            current_steps=run.current_steps,
+            nodes=tuple(
+                _node(
+                    spec.by_name[name],
+                    state,
+                    run.current_steps,
+                    include_details=include_details,
+                )
+                for name, state in states.items()
+            ),
+            edges=routes.edges(),
         )
 
     def states(self) -> dict[str, StepState]:
@@ -151,6 +181,24 @@ def _context(code: Code, states: Mapping[str, StepState]) -> dict[str, Any]:
         if states[step.name].status is StepStatus.COMPLETED
         and (step.action is not None or states[step.name].output is not None)
     }
+
+
+def _node(
+    step: StepSpec, state: StepState, current: Sequence[str], *, include_details: bool
+) -> GraphNode:
+    asked: dict[str, Any] = {}
+    if include_details:
+        names = ("input", "output", "error", "attempts")
+        asked = {name: getattr(state, name) for name in names}
+    return GraphNode(
+        id=step.name,
+        kind=step.kind,
+        action=step.action.name if step.action else None,
+        status=state.status,
+        is_current=step.name in current,
+        recovery=state.recovery,
+        **asked,
+    )
 
 
 _NOTHING = object()

@@ -9,7 +9,6 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from squid_mesh.definition.workflow import Workflow
 from squid_mesh.errors import InvalidRunId, NotOpen
 from squid_mesh.inspection import reading
 from squid_mesh.inspection.models import Run
@@ -47,6 +46,10 @@ class Core:
             raise NotOpen(self._settings.name)
         return self._running
 
+    def _check_open(self) -> None:
+        """Raise `NotOpen` before anything is written."""
+        self._process  # noqa: B018 (it raises)
+
     async def _plan_of(self, connection: AsyncConnection[Any], run_id: UUID) -> Plan:
         """The plan that a run is pinned to. Raises `RunNotFound`."""
         row = await self._reader.row(connection, run_id)
@@ -69,8 +72,3 @@ def parsed(value: UUID | str) -> UUID:
         return UUID(value)
     except (ValueError, AttributeError, TypeError):
         raise InvalidRunId(value) from None
-
-
-def name_of(workflow: type[Workflow[Any]] | str) -> str:
-    """A workflow's name."""
-    return workflow if isinstance(workflow, str) else workflow.__definition__.spec.name

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 from uuid import UUID
 
 from squid_mesh.definition.nodes import Node
-from squid_mesh.definition.workflow import Workflow
+from squid_mesh.definition.workflow import Workflow, name_of_workflow
 from squid_mesh.engine.states import ENDED, RunStatus
-from squid_mesh.errors import WaitTimeout
+from squid_mesh.errors import WaitTimeout, shown
 from squid_mesh.inspection.code import Code
 from squid_mesh.inspection.explaining import explain
 from squid_mesh.inspection.explanation import Explanation
+from squid_mesh.inspection.graph import RunGraph
 from squid_mesh.inspection.history import History
 from squid_mesh.inspection.listing import Filters
 from squid_mesh.inspection.models import Run, RunDetails, RunPage
 from squid_mesh.inspection.situation import Limits
-from squid_mesh.mesh.core import Core, name_of, parsed
+from squid_mesh.mesh.core import Core, parsed
 from squid_mesh.runtime.catalog import Plan
 from squid_mesh.store.connections import snapshot
 
@@ -53,12 +54,17 @@ class Looks(Core):
         until: Collection[RunStatus] = ENDED,
         timeout: timedelta,
     ) -> Run:
-        """The run, once its status is one of `until`; `WaitTimeout` has the run as it is."""
+        """The run, once its status is one of `until`; `WaitTimeout` has the run as it is.
+
+        Raises `InvalidRunId` or `RunNotFound`, `ValueError` for an `until` with anything but
+        statuses, and `TypeError` for one that is no collection or a `timeout` that is no timedelta.
+        """
         wanted = parsed(run_id)
+        until = _statuses("until", until)
+        seconds = _seconds(timeout)
         run = await self.inspect_run(wanted)
         if run.status in until:
             return run
-        seconds = timeout.total_seconds()
         arrived = await self._process.waiters.wait(wanted, until, seconds)
         run = await self.inspect_run(wanted)
         if not arrived and run.status not in until:
@@ -91,7 +97,7 @@ class Looks(Core):
         Raises `InvalidFilter` with every argument that can't be.
         """
         filters = Filters.of(
-            workflow=name_of(workflow) if isinstance(workflow, type) else workflow,
+            workflow=name_of_workflow(workflow) if isinstance(workflow, type) else workflow,
             status=status,
             trigger=trigger,
             step=step.name if isinstance(step, Node) else step,
@@ -117,6 +123,16 @@ class Looks(Core):
             return explain(
                 await self._reader.situation(connection, wanted, self._code_of, self._limits)
             )
+
+    async def inspect_run_graph(
+        self, run_id: UUID | str, *, include_details: bool = False
+    ) -> RunGraph:
+        """The graph that a run is pinned to, and the ways it has taken through it.
+
+        With `include_details` its nodes have inputs, outputs, errors and attempts. Raises
+        `InvalidRunId` or `RunNotFound`.
+        """
+        return (await self._history(parsed(run_id))).graph(include_details=include_details)
 
     @property
     def _limits(self) -> Limits:
@@ -148,3 +164,24 @@ def _code(plan: Plan) -> Code:
         codecs=plan.codecs,
         payload=plan.payload,
     )
+
+
+def _seconds(timeout: object) -> float:
+    if isinstance(timeout, timedelta):
+        return timeout.total_seconds()
+    raise TypeError(f"timeout={shown(timeout)}: write timedelta(seconds=30)")
+
+
+def _statuses(what: str, given: object) -> frozenset[RunStatus]:
+    """One status or several, by text too. Raises `ValueError` or `TypeError`."""
+    several: object = [given] if isinstance(given, str) else given
+    if not isinstance(several, Collection):
+        raise TypeError(f"{what}={shown(given)}: pass one status or several")
+    wanted = list(cast("Collection[object]", several))
+    if strange := [each for each in wanted if each not in _STATUSES]:
+        known = ", ".join(map(str, RunStatus))
+        raise ValueError(f"{what} holds {shown(strange[0])}: write one of {known}")
+    return frozenset(RunStatus(str(each)) for each in wanted)
+
+
+_STATUSES: tuple[object, ...] = tuple(map(str, RunStatus))

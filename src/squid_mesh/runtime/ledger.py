@@ -27,6 +27,7 @@ from squid_mesh.store.records import (
 )
 from squid_mesh.store.trouble import Trouble, passes
 from squid_mesh.store.writes import SOON, Writer
+from squid_mesh.telemetry import Telemetry
 
 type Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 
@@ -78,6 +79,7 @@ class Ledger:
         slow: Connect,
         side: SideConnection,
         silence: float,
+        telemetry: Telemetry,
         trouble: Trouble | None = None,
     ) -> None:
         self._trouble = trouble or Trouble()
@@ -90,6 +92,7 @@ class Ledger:
             committer,
             writer.load,
             target=lambda run_id: run_id,
+            heard=telemetry.flushes("loads"),
             name="loads",
             trouble=self._trouble,
         )
@@ -99,6 +102,7 @@ class Ledger:
             target=lambda start: start.key or start.run_id,
             confirm=writer.confirm_start,
             size=100,
+            heard=telemetry.flushes("starts"),
             name="starts",
             trouble=self._trouble,
         )
@@ -106,6 +110,7 @@ class Ledger:
             committer,
             writer.claim,
             target=lambda claim: (claim.run_id, claim.step),
+            heard=telemetry.flushes("claims"),
             name="claims",
             trouble=self._trouble,
         )
@@ -114,6 +119,7 @@ class Ledger:
             writer.advance,
             target=lambda record: (record.run_id, record.step),
             confirm=writer.confirm_progress,
+            heard=telemetry.flushes("progress"),
             name="progress",
             trouble=self._trouble,
         )
@@ -264,6 +270,11 @@ class Ledger:
         return await self._side.run(
             lambda conn: self._writer.requeue_overdue(conn, overdue=overdue, silence=self._silence)
         )
+
+    async def find_oldest_ready(self) -> float:
+        """For how many seconds the step that has been due for longest has been so; 0 for none."""
+        ((seconds,),) = await self._read("find_oldest_ready", {})
+        return float(seconds)
 
     async def find_parked(self) -> list[tuple[str, str]]:
         """Which steps of which definitions wait for code."""

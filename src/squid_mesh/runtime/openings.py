@@ -64,7 +64,7 @@ class Openings:
                 return self._sync_session()
 
     async def close(self) -> None:
-        """Let go of our own connections; of one that a thread still uses, once it is back."""
+        """Let go of the connections of our own; of those that threads still use, once they end."""
         if self._own is not None:
             await self._threads.run(self._own.close)
 

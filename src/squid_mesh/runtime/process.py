@@ -85,13 +85,14 @@ class Process:
             slow=lambda: connect(settings.dsn),
             side=self._side,
             silence=settings.lease,
+            telemetry=self._telemetry,
             trouble=self._trouble,
         )
         self._alarm = Alarm(self.ledger.stage)
         transactions = Transactions(self._openings, self.ledger, writer)
         self.driver = Driver(
             self._catalog,
-            Performer(Bodies(self._resources, self._threads, transactions)),
+            Performer(Bodies(self._resources, self._threads, transactions), self._telemetry),
             self.ledger,
             settings=settings,
             lease=lease,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ type Confirm[Record, Outcome] = Callable[
     [AsyncConnection[Any], Record, Outcome], Awaitable[Outcome]
 ]
 """The outcome of a record that was written again, as an answer was lost: was it applied before?"""
+
+type Heard = Callable[[int, float], None]
+"""Hears of each flush that was written: how many records, in how many seconds."""
 
 BLAMES_A_RECORD = frozenset({"22", "23", "54"})
 """SQLSTATE classes that say that some record can't be written: data, constraints, limits."""
@@ -96,6 +100,7 @@ class Committer[Record, Outcome]:
         target: Callable[[Record], Hashable],
         confirm: Confirm[Record, Outcome] | None = None,
         size: int = 500,
+        heard: Heard | None = None,
         name: str = "flushes",
         trouble: Trouble | None = None,
     ) -> None:
@@ -104,6 +109,7 @@ class Committer[Record, Outcome]:
         self._target = target
         self._confirm = confirm
         self._size = size
+        self._heard = heard
         self._queue: deque[_Entry[Record, Outcome]] = deque()
         self._wake = asyncio.Event()
         self._connection: AsyncConnection[Any] | None = None
@@ -182,6 +188,7 @@ class Committer[Record, Outcome]:
 
     async def _flush(self, batch: list[_Entry[Record, Outcome]]) -> None:
         assert self._connection is not None
+        began = 0.0 if self._heard is None else time.monotonic()
         try:
             outcomes = await self._write(self._connection, [entry.record for entry in batch])
         except psycopg.Error as error:
@@ -194,6 +201,8 @@ class Committer[Record, Outcome]:
             return
         self.flushes += 1
         self.records += len(batch)
+        if self._heard is not None:
+            self._heard(len(batch), time.monotonic() - began)
         for entry, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Busy):
                 self._put_later(entry)

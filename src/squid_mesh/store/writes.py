@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -288,7 +289,13 @@ class Writer:
         """Give a new job to steps that are due and have none; how many there were."""
         cursor = await connection.execute(
             self.statements["requeue_overdue"],
-            {"overdue": overdue, "silence": silence, "recovery": RECOVERY, **self._jobs()},
+            {
+                "overdue": overdue,
+                "silence": silence,
+                "boot": self.boot,
+                "recovery": RECOVERY,
+                **self._jobs(),
+            },
         )
         return len(await cursor.fetchall())
 
@@ -338,6 +345,7 @@ def _start(start: Start) -> dict[str, Any]:
         "tags": start.tags or {},
         "priority": start.priority,
         "job_priority": min(max(START + start.priority, CONTINUATION + 1), 9),
+        "trace": start.trace,
         "open_ends": start.open_ends,
         "steps": [{"step": s.step, "open": s.open, "queue": s.queue} for s in start.first],
     }
@@ -362,7 +370,7 @@ def _unclaimed(due_in: float | None, definition: str) -> Claiming:
 
 def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
     attempt, queue, definition, workflow, trigger, window_at, payload, resume = row[1:9]
-    out, err, begins = row[10:]
+    out, err, begins, trace, waited, age = row[10:]
     return Claimed(
         run_id=claim.run_id,
         step=claim.step,
@@ -377,6 +385,9 @@ def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
         errors=err or {},
         slept=resume is not None and "until" in resume,
         begins=begins,
+        trace=trace,
+        waited=waited,
+        started=time.monotonic() - age,
     )
 
 

@@ -11,13 +11,13 @@ given as materialized (
   from asked, json_to_recordset(asked.runs) as g(
     id uuid, workflow text, definition text, trigger text, payload json, key text,
     window_at timestamptz, replayed_from uuid, tags jsonb, priority smallint, open_ends integer,
-    job_priority smallint, steps json)
+    job_priority smallint, trace text, steps json)
 ),
 started as (
   insert into {schema}.runs (id, workflow, definition, trigger, payload, key, window_at, replayed_from,
-                             tags, priority, open_ends, queued, inserted_at, updated_at)
+                             tags, priority, trace, open_ends, queued, inserted_at, updated_at)
   select id, workflow, definition, trigger, payload, key, window_at, replayed_from, tags, priority,
-         open_ends, (select count(*) from json_to_recordset(steps) as s(open integer) where s.open = 0),
+         trace, open_ends, (select count(*) from json_to_recordset(steps) as s(open integer) where s.open = 0),
          at, at
   from given
   on conflict do nothing
@@ -42,7 +42,8 @@ jobs as (
   overriding system value
   select s.job_id, coalesce(s.queue, a.queue), a.worker,
          jsonb_build_object('run', s.run_id, 'step', s.step)
-           || case when a.untold then '{"untold": true}' else '{}' end::jsonb,
+           || case when a.untold then jsonb_strip_nulls(
+                jsonb_build_object('untold', true, 'replayed_from', g.replayed_from)) else '{}' end,
          g.job_priority, 32767
   from asked a, steps s join given g on g.id = s.run_id
   where s.job_id is not null

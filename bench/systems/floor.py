@@ -1,0 +1,91 @@
+"""The bare group-commit floor: the flush statement by itself, on groups that are ready made.
+
+No queue, no drivers, no bodies, no JSON: one connection writes the same rows in groups of 200, one
+after the other. What the engine doesn't reach of it is what the rest of the engine costs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from bench.load import STEPS, Load, Measured
+from bench.meter import Meter
+from bench.systems.squid import Chain
+from squid_mesh import Mesh
+from squid_mesh.engine.graph import Graph
+from squid_mesh.engine.states import StepStatus
+from squid_mesh.runtime.starting import first_steps, uuid7
+from squid_mesh.store.connections import connect, connect_committer
+from squid_mesh.store.records import Claim, Progress, Start
+from squid_mesh.store.statements import Statements
+from squid_mesh.store.writes import Queueing, Writer
+
+GROUP = 200
+NAMES = ("one", "two", "three", "four", "five")
+
+
+async def measure(dsn: str, load: Load) -> Measured:
+    """Write the progress of whole groups, place by place."""
+    mesh = Mesh.connect(dsn, workflows=[Chain], queues={}, install=True)
+    async with mesh:
+        pass  # tables and the definition are there now
+    async with await connect(dsn) as starts, await connect_committer(dsn) as flushes:
+        boot = await _boot(starts)
+        writer = Writer(Statements(), Queueing("nowhere", "squid_mesh.floor"), boot)
+        groups = [await _claimed(starts, flushes, writer) for _ in range(load.runs // GROUP)]
+        with Meter(dsn) as meter:
+            for place in range(STEPS):
+                for group in groups:
+                    await writer.advance(flushes, [_progress(run, place) for run in group])
+        return meter.measured(len(groups) * GROUP * STEPS)
+
+
+async def _boot(connection: AsyncConnection[Any]) -> int:
+    cursor = await connection.execute(
+        "insert into squid_mesh.workers (mesh, node, pid) values ('floor', '-', 0) returning boot"
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def _claimed(
+    starts: AsyncConnection[Any], flushes: AsyncConnection[Any], writer: Writer
+) -> list[Any]:
+    """A group of runs whose first step is claimed."""
+    definition = Chain.__definition__
+    first = first_steps(Graph(definition.spec))
+    ids = [uuid7() for _ in range(GROUP)]
+    await writer.start(
+        starts,
+        [
+            Start(
+                run_id=run_id,
+                workflow=definition.spec.name,
+                definition=definition.version,
+                trigger="manual",
+                payload=b'{"number": 1}',
+                first=first,
+                open_ends=1,
+            )
+            for run_id in ids
+        ],
+    )
+    await writer.claim(flushes, [Claim(run_id, "one") for run_id in ids])
+    return ids
+
+
+def _progress(run_id: Any, place: int) -> Progress:
+    last = place == STEPS - 1
+    return Progress(
+        run_id=run_id,
+        step=NAMES[place],
+        attempt=1,
+        status=StepStatus.COMPLETED,
+        output=b'{"number":1,"text":""}',
+        next=None if last else NAMES[place + 1],
+        inline=not last,
+        ends=last,
+    )
