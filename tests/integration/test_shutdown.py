@@ -1,12 +1,17 @@
 """SIGTERM to real processes: what they finish, what they hand over, and how soon they are gone."""
 
+import asyncio
+import signal
 import time
+from contextlib import AsyncExitStack
+from datetime import timedelta
 
 import pytest
 
 from squid_mesh import NoPayload, Workflow
 from tests.clock import every, one
 from tests.integration.leaving import (
+    Worker,
     are_ended,
     attempts,
     begun_at,
@@ -26,6 +31,7 @@ from tests.integration.shutdown_process import (
     Stuck,
     name_of,
 )
+from tests.meshes import eventually
 
 SOON = 1.5
 """Seconds on top of what is promised, for a machine that has other things to do."""
@@ -36,6 +42,8 @@ NO_LEASE = 10.0
 """Seconds that are far from a lease."""
 
 RUNS = 8
+
+MORE_THAN_ONE_TAKES = 25
 
 
 async def test_under_load_runs_go_on_elsewhere_without_a_gap(dsn: str) -> None:
@@ -191,3 +199,89 @@ async def test_what_is_left_behind_is_left_to_whoever_comes(dsn: str) -> None:
     await has_no_gaps(dsn)
     last = "select distinct claim from squid_mesh.steps where step = %s"
     assert await every(dsn, last, name_of(STEPS - 1)) == [(heir.boot,)]
+
+
+async def test_to_ask_again_changes_nothing(dsn: str) -> None:
+    """A second SIGTERM, or more: what is under way still has its time."""
+    async with worker(dsn, grace=30.0) as leaving:
+        await leaving.opens()
+        await start(dsn, Held, 1)
+        await leaving.says("begun")
+        leaving.terminate()
+        await leaving.says_when("stopping")
+        for _ in range(3):
+            leaving.terminate()
+        leaving.tell("well done")
+        await leaving.says_when("down")
+        assert await leaving.is_gone() == 0
+    assert [status for _, status, _ in await attempts(dsn, "work")] == ["completed"]
+
+
+async def test_to_insist_ends_it_at_once(dsn: str) -> None:
+    """Ctrl-C twice, in a program that leaves that to asyncio: whoever is left takes over."""
+    lease = timedelta(seconds=1)
+    async with worker(dsn, 30.0, lease) as leaving, worker(dsn, 0.0, lease) as staying:
+        await leaving.opens()
+        await start(dsn, Stuck, 1)
+        await claimed(dsn, leaving.boot, "work")
+        leaving.process.send_signal(signal.SIGINT)
+        await stops_fetching(dsn)
+        asked = time.monotonic()
+        leaving.process.send_signal(signal.SIGINT)
+        assert await leaving.is_gone() != 0
+        assert time.monotonic() - asked < 3 + SOON
+        await staying.opens()
+        await are_ended(dsn)
+    assert await attempts(dsn, "work") == [
+        (1, "interrupted", leaving.boot),
+        (2, "completed", staying.boot),
+    ]
+
+
+async def stops_fetching(dsn: str) -> None:
+    """Wait until a process that ends has said so to the others."""
+
+    async def is_paused() -> bool:
+        paused = "select 1 from oban_producers where (meta ->> 'paused')::bool"
+        return bool(await every(dsn, paused))
+
+    await eventually(is_paused)
+
+
+async def test_a_rolling_restart_loses_no_time_but_of_steps_under_way(dsn: str) -> None:
+    """Two workers under load are replaced one by one, as a deployment does."""
+    async with AsyncExitStack() as stack:
+        old: list[Worker] = []
+        new: list[Worker] = []
+        for processes in (old, new):
+            starting = [stack.enter_async_context(worker(dsn, grace=10.0)) for _ in range(2)]
+            processes.extend(await asyncio.gather(*starting))
+        for process in old:
+            await process.opens()
+        await start(dsn, Busy, MORE_THAN_ONE_TAKES)
+        for leaving, coming in zip(old, new, strict=True):
+            await claimed(dsn, leaving.boot, "step_05")
+            await coming.opens()
+            leaving.terminate()
+            await leaving.says_when("stopping")
+            await leaving.says_when("down")
+            assert await leaving.is_gone() == 0
+            await start(dsn, Busy, MORE_THAN_ONE_TAKES)
+        await are_ended(dsn)
+
+    assert await every(dsn, "select 1 from squid_mesh.attempts") == []
+    ((longest, median),) = await every(
+        dsn,
+        """
+        select max(gap), percentile_cont(0.5) within group (order by gap)
+        from (
+          select extract(epoch from started_at - lag(finished_at) over in_run)::float8 as gap
+          from squid_mesh.steps window in_run as (partition by run_id order by step)
+        ) gaps
+        """,
+    )
+    assert median < 0.05, "steps follow each other"
+    assert longest < A_HEARTBEAT, "a run that changes process waits for nothing but its job"
+    claims = "select distinct claim from squid_mesh.steps"
+    boots = {boot for (boot,) in await every(dsn, claims)}
+    assert boots == {process.boot for process in [*old, *new]}

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -52,6 +52,14 @@ class Server:
     def stop(self) -> None:
         self._running.close()
 
+    def is_thrown_away(self) -> None:
+        """Stop it without ado."""
+        self._postmaster().send_signal(signal.SIGQUIT)
+        self.stop()
+
+    def _postmaster(self) -> psutil.Process:
+        return psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))
+
     def is_copied_to(self, other: "Server") -> None:
         """Make another one, which will follow this one."""
         program = embedded._wheel() / "pginstall" / "bin" / "pg_basebackup"
@@ -72,7 +80,7 @@ class Server:
 
     async def crashes(self, blow: signal.Signals) -> None:
         """Its postmaster gets a signal: SIGQUIT is what `pg_ctl -m immediate` sends."""
-        postmaster = psutil.Process(int((self.data / "postmaster.pid").read_text().split()[0]))
+        postmaster = self._postmaster()
         family = [postmaster, *postmaster.children()]
         postmaster.send_signal(blow)
         await eventually(lambda: _all_have_ended(family))
@@ -120,4 +128,6 @@ def harmed(**settings: str) -> Generator[Server]:
         try:
             yield server
         finally:
+            with suppress(FileNotFoundError, psutil.NoSuchProcess):
+                server.is_thrown_away()
             server.stop()

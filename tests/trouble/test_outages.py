@@ -107,7 +107,7 @@ def pair() -> Generator[tuple[Server, Server]]:
         try:
             yield first, second
         finally:
-            second.stop()
+            second.is_thrown_away()
 
 
 async def test_another_server_takes_its_place(

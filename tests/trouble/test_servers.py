@@ -1,4 +1,4 @@
-"""The server of a busy mesh crashes, refuses, or has no room. No run fails for it, no attempt is wasted.
+"""The server of a busy mesh crashes, refuses, or has no room. No run fails, no attempt is wasted.
 
 Each test asks for the same: the process lives on, says once that there is trouble and once that it
 is over, and brings every run to its end, soon after.
@@ -28,9 +28,11 @@ from tests.trouble.load import WORKFLOWS, Chain, Large, Tally, lasts, load
 from tests.trouble.server import Server, folder
 
 SOON = 8.0
-"""Seconds in which runs go on again. A host's pool may take most of it: it tries every 1, 2, 4 s."""
+"""Seconds in which runs go on again. A host's pool may take most of it: it waits 1, 2, 4 s."""
 
 OURS = "select pid from pg_stat_activity where starts_with(application_name, 'squid_mesh')"
+END_OURS = f"select pg_terminate_backend(pid) from ({OURS}) ours"  # noqa: S608
+CANCEL_OURS = f"select pg_cancel_backend(pid) from ({OURS}) ours"  # noqa: S608
 
 
 @pytest.mark.parametrize("blow", [signal.SIGQUIT, signal.SIGKILL])
@@ -53,7 +55,7 @@ async def test_it_ends_all_our_sessions_again_and_again(
     async with load(dsn, caplog) as busy:
         await busy.is_on()
         for _ in range(20):
-            await every(dsn, f"select pg_terminate_backend(pid) from ({OURS}) ours")
+            await every(dsn, END_OURS)
             await asyncio.sleep(0.05)  # a storm, not an event to wait for
         await busy.goes_on(within=SOON)
         await busy.ends()
@@ -68,7 +70,7 @@ async def test_it_cancels_all_our_statements_again_and_again(
         await busy.is_on()
         async with await AsyncConnection.connect(dsn, autocommit=True) as operator:
             for _ in range(300):
-                await operator.execute(f"select pg_cancel_backend(pid) from ({OURS}) ours".encode())
+                await operator.execute(CANCEL_OURS.encode())
         await busy.goes_on(within=SOON)
         await busy.ends()
         assert len(busy.said()) <= 2
@@ -80,7 +82,7 @@ async def test_it_has_no_connection_left(dsn: str, caplog: pytest.LogCaptureFixt
         await busy.is_on()
         async with AsyncExitStack() as others, occupied(others, dsn) as operator:
             while await places_of_ours(operator):
-                await operator.execute(END_OURS)
+                await operator.execute(END_OURS.encode())
                 await takes_every_place(others, dsn)
             await lasts(busy)
         await busy.goes_on(within=SOON)
@@ -92,10 +94,10 @@ async def test_it_has_no_connection_left_for_a_mesh_that_starts(dsn: str) -> Non
     """The host is told, nothing is left behind, and the next try may do better."""
     async with own_pool(dsn, max_size=2) as pool:
         oban = oban_on(pool)
+        mesh = Mesh(pool, oban=oban, workflows=WORKFLOWS, resources=[Tally()])
         for left in range(1, 8):
             async with AsyncExitStack() as others, occupied(others, dsn) as operator:
                 await takes_every_place(others, dsn, but=left)
-                mesh = Mesh(pool, oban=oban, workflows=WORKFLOWS, resources=[Tally()])
                 with pytest.raises(psycopg.OperationalError, match="too many clients"):
                     await mesh.start()
                 assert await places_of_ours(operator) == 0
@@ -104,9 +106,6 @@ async def test_it_has_no_connection_left_for_a_mesh_that_starts(dsn: str) -> Non
                 ).fetchone() == (0,)
         async with oban, mesh:
             assert (await play(mesh, Chain)).status == "completed"
-
-
-END_OURS = f"select pg_terminate_backend(pid) from ({OURS}) ours".encode()  # noqa: S608
 
 
 @asynccontextmanager
@@ -139,7 +138,7 @@ async def places_of_ours(operator: AsyncConnection[Any]) -> int:
 async def test_its_sessions_are_as_isolated_as_can_be(
     dsn: str, caplog: pytest.LogCaptureFixture, level: str
 ) -> None:
-    """What Oban meets then (conflicts between its fetches and acks) is put right by its next try."""
+    """Conflicts that Oban meets then, of its fetches and acks, are put right by its next try."""
     await defaults(dsn, default_transaction_isolation=level)
     async with load(dsn, caplog) as busy:
         await busy.is_on()
@@ -258,7 +257,7 @@ def disk() -> Generator[Path]:
     """A small file system."""
     with folder() as place:
         options = ["-t", "tmpfs", "-o", "size=48m,mode=0777", "tmpfs", str(place)]
-        mounted = subprocess.run(["mount", *options], capture_output=True, check=False)
+        mounted = subprocess.run(["mount", *options], capture_output=True, check=False)  # noqa: S607
         if mounted.returncode:
             pytest.skip("a small disk takes a mount, which takes root")
         try:
@@ -267,7 +266,7 @@ def disk() -> Generator[Path]:
             shutil.chown(home, "nobody")
             yield home
         finally:
-            subprocess.run(["umount", "--lazy", str(place)], check=True)
+            subprocess.run(["umount", "--lazy", str(place)], check=True)  # noqa: S607
 
 
 def fill(place: Path) -> Path:

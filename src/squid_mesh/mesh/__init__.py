@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -29,10 +30,21 @@ from squid_mesh.runtime.settings import Gathered, Settings, listed, serve_some
 from squid_mesh.runtime.starter import Starter
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.store import migrations
+from squid_mesh.store.connections import is_pooled
 from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing
 from squid_mesh.telemetry import Observer, Telemetry
+
+logger = logging.getLogger(__name__)
+
+OBAN_CONNECTIONS = 4
+"""How many connections an Oban of the mesh's own gets when the pool goes through a pooler."""
+
+_POOLED = (
+    "the pool's connections go through a pooler (PgBouncer or the like), and the engine's own need "
+    "sessions: pass direct_dsn=…, which leads to Postgres, or through a pooler in session mode"
+)
 
 
 class Options(TypedDict, total=False):
@@ -106,10 +118,11 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
     ) -> None:
         self._pool = pool
         self._oban = oban
-        self._owns_both = False
+        self._own_pools: set[Pool] = set()
         self._installs = False
         self._running: Process | None = None
         self._open = AsyncExitStack()
+        self._is_said_direct = direct_dsn is not None
         self._key = dispatch.key_of(name, schema)
         config = Gathered()
         with config.part():
@@ -157,30 +170,26 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         """A mesh with a pool and an Oban of its own, for a process that has neither.
 
         `queues` says how many steps each queue runs at once here. With `install` the tables of Oban
-        and of Squid Mesh are created where they are missing. The rest as for `Mesh`. A process that
-        only starts runs serves none: `queues={}`.
+        and of Squid Mesh are created where they are missing. With `direct_dsn` only the pool goes
+        through `dsn`: Oban and the engine, which need sessions, go around it. The rest as for
+        `Mesh`. A process that only starts runs serves none: `queues={}`.
         """
         config = Gathered()
         with config.part():
             _check_connection(dsn, queues, max_connections)
+        direct = options.get("direct_dsn")
         if not config.is_sound:  # what stands for it is only to find what else is wrong
             dsn, queues, max_connections = "", {}, 1
-        pool: Pool = AsyncConnectionPool(
-            dsn,
-            open=False,
-            min_size=1,
-            max_size=max_connections,
-            # A server that is up again is used within seconds, however long it was away.
-            check=AsyncConnectionPool.check_connection,
-            reconnect_timeout=5.0,
-        )
+        pool = oban_pool = _own_pool(dsn, max_connections, is_direct=direct is None)
+        if isinstance(direct, str):
+            oban_pool = _own_pool(direct, OBAN_CONNECTIONS)
         key = dispatch.key_of(name, options.get("schema", "squid_mesh"))
-        oban = dispatch.own_oban(pool, key, dict(queues))
+        oban = dispatch.own_oban(oban_pool, key, dict(queues))
         with config.part():
             mesh = cls(pool, oban=oban, workflows=workflows, name=name, **options)
         config.tell()
         serve_some(queues, mesh._catalog.queues(mesh._settings.queueing.queue))
-        mesh._owns_both = True
+        mesh._own_pools = {pool, oban_pool}
         mesh._installs = install
         return mesh
 
@@ -198,8 +207,9 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
     async def start(self) -> None:
         """Begin to start and drive runs. Raises `NotInstalled` when tables are missing."""
         async with AsyncExitStack() as opening:
-            if self._owns_both:
-                await opening.enter_async_context(self._pool)
+            for pool in self._own_pools:
+                await opening.enter_async_context(pool)
+            await self._check_way()
             if self._installs:
                 await self.install()
             async with self._pool.connection() as connection:
@@ -219,7 +229,7 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
             await process.scheduler.register()
             dispatch.attach(self._key, process.driver.drive, process.scheduler.fire)
             opening.callback(dispatch.detach, self._key)
-            if self._owns_both:
+            if self._own_pools:
                 await self._oban.start()
                 opening.push_async_callback(dispatch.stop, self._oban)
             opening.push_async_callback(process.drain)
@@ -236,6 +246,14 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         await self._open.aclose()
 
     # parts
+
+    async def _check_way(self) -> None:
+        """Raise `InvalidConfig` when the engine's sessions would go through a pooler unasked."""
+        if not await is_pooled(self._settings.dsn):
+            return
+        if not self._is_said_direct:
+            raise InvalidConfig([_POOLED])
+        logger.warning("direct_dsn leads through a pooler: it has to be in session mode")
 
     async def _register(self) -> None:
         async with self._pool.connection() as connection:
@@ -256,6 +274,19 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
             row = await cursor.fetchone()
         assert row is not None, "a run's definition is kept as long as the run"
         return str(row[0]).encode()
+
+
+def _own_pool(dsn: str, size: int, *, is_direct: bool = True) -> Pool:
+    """A pool that uses a server within seconds after it is up, however long it was away."""
+    return AsyncConnectionPool(
+        dsn,
+        open=False,
+        min_size=1,
+        max_size=size,
+        kwargs={} if is_direct else {"prepare_threshold": None},
+        check=AsyncConnectionPool.check_connection,
+        reconnect_timeout=5.0,
+    )
 
 
 def _dsn_of(pool: object) -> str:

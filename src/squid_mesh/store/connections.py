@@ -87,6 +87,17 @@ async def connect_starter(dsn: str) -> AsyncConnection[Any]:
     return await _connect(dsn, "squid_mesh starter", f"{SESSION}; set lock_timeout = '5ms'")
 
 
+async def is_pooled(dsn: str) -> bool:
+    """Whether a pooler stands before Postgres: then whoever answers isn't who was connected to.
+
+    Asked on a connection of its own, which leaves no setting behind in somebody else's session.
+    """
+    async with await AsyncConnection.connect(lively(dsn), autocommit=True) as connection:
+        cursor = await connection.execute("select pg_backend_pid()", prepare=False)
+        row = await cursor.fetchone()
+        return row != (connection.info.backend_pid,)
+
+
 async def _connect(dsn: str, application: str, setup: LiteralString) -> AsyncConnection[Any]:
     connection = await AsyncConnection.connect(
         lively(dsn), autocommit=True, prepare_threshold=0, application_name=application

@@ -15,7 +15,7 @@ import psycopg
 logger = logging.getLogger(__name__)
 
 PASSES = frozenset({"08", "25", "40", "53", "55", "57", "58"})
-"""SQLSTATE classes of what passes: connections, read-only, conflicts, resources, restarts, disks."""
+"""SQLSTATE classes of what passes: connections, read-only, conflicts, resources, restarts, I/O."""
 
 QUIET_SECONDS = 60.0
 """After trouble was told, other trouble is told within that time only when it lasts."""
@@ -52,8 +52,8 @@ class Trouble:
                 self._is_told, self._told = True, now
         if is_news:
             logger.warning(
-                "the database can't be used as it should (%s: %s): what needs it waits and is tried "
-                "again, no run fails for it",
+                "the database can't be used as it should (%s: %s): what needs it waits and is "
+                "tried again, no run fails for it",
                 part,
                 told(error),
             )
