@@ -2,12 +2,16 @@
 
 A process that stood still doesn't notice. Its next heartbeat makes it look alive again, but what it
 had claimed may be somebody else's by then. So not only the last heartbeat counts: there mustn't
-have been a gap since the claim. Times are this process's own, in seconds.
+have been a gap since the claim. And whoever couldn't beat itself knows nothing of others: when the
+database was gone, all are silent, and most of them alive. Times are this process's own, in seconds.
 """
 
 from __future__ import annotations
 
 import time
+
+_BEATS = 3
+"""Heartbeats after trouble until everybody alive has made one."""
 
 
 class Lease:
@@ -19,8 +23,10 @@ class Lease:
 
     def __init__(self, length: float, blocked: float, interval: float) -> None:
         self._length = length
+        self._interval = interval
+        self._longest_gap = max(length - 2 * interval, 2 * interval)
         self._longest_silence = max(blocked - 2 * interval, blocked / 2)
-        self._renewed = self._answered = self._unbroken_since = self.now()
+        self._renewed = self._answered = self._unbroken_since = self._steady_since = self.now()
 
     @staticmethod
     def now() -> float:
@@ -37,6 +43,8 @@ class Lease:
         moment = self.now()
         if moment - self._renewed >= self._length:
             self._unbroken_since = moment
+        if moment - self._renewed >= self._longest_gap:
+            self._steady_since = moment
         self._renewed = asked
 
     def answered(self) -> None:
@@ -45,6 +53,17 @@ class Lease:
         if moment - self._answered >= self._longest_silence:
             self._unbroken_since = moment
         self._answered = moment
+
+    @property
+    def judges(self) -> bool:
+        """Whether a silence of others says something of them, and nothing of the database.
+
+        A process that beat in time can't have kept others from it who beat as often, so that their
+        lease is over; after a gap of its own, anybody alive has beaten within three heartbeats.
+        """
+        moment = self.now()
+        is_steady = moment - self._renewed < self._longest_gap
+        return is_steady and moment - self._steady_since >= _BEATS * self._interval
 
     def has_held_since(self, moment: float) -> bool:
         """Whether nobody can have taken over what this process has claimed since a moment."""

@@ -178,14 +178,18 @@ class Ledger:
     # recovery
 
     async def find_interrupted(
-        self, driven: list[tuple[UUID, str]], *, blocked: float
+        self, driven: list[tuple[UUID, str]], *, blocked: float, judges: bool
     ) -> list[Interrupted]:
-        """Steps whose claim nobody answers for; `driven` are those that this boot holds."""
+        """Steps whose claim nobody answers for; `driven` are those that this boot holds.
+
+        `judges` says whether the silence of another boot means that it is dead.
+        """
         rows = await self._read(
             "find_interrupted",
             {
                 "silence": self._silence,
                 "blocked": blocked,
+                "judges": judges,
                 "boot": self._writer.boot,
                 "run": Uuids([run_id for run_id, _ in driven]),
                 "step": Texts([step for _, step in driven]),

@@ -111,6 +111,7 @@ class Process:
             self.ledger,
             self.driver.driving,
             settings=settings,
+            lease=lease,
             requeue_schedules=self.scheduler.requeue,
             ended=self.waiters.tell,
             telemetry=self._telemetry,

@@ -16,6 +16,7 @@ from squid_mesh.engine.states import RunStatus, StepStatus
 from squid_mesh.runtime.catalog import Catalog
 from squid_mesh.runtime.driving import Driving
 from squid_mesh.runtime.failures import refusal
+from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.progress import Attempt, Outlook, progress
 from squid_mesh.runtime.settings import Settings
@@ -36,6 +37,7 @@ class Recovery:
         driving: Driving,
         *,
         settings: Settings,
+        lease: Lease,
         requeue_schedules: Callable[[], Awaitable[None]],
         ended: Callable[[UUID, RunStatus], None],
         telemetry: Telemetry,
@@ -44,6 +46,7 @@ class Recovery:
         self._ledger = ledger
         self._driving = driving
         self._settings = settings
+        self._lease = lease
         self._requeue_schedules = requeue_schedules
         self._ended = ended
         self._telemetry = telemetry
@@ -58,7 +61,7 @@ class Recovery:
     async def take_over(self) -> None:
         """Try interrupted steps again, or end them as their policy says."""
         found = await self._ledger.find_interrupted(
-            self._driving.steps, blocked=self._settings.blocked
+            self._driving.steps, blocked=self._settings.blocked, judges=self._lease.judges
         )
         lost = [i for i in found if self._is_lost(i)]
         policies = {i: await self._policy(i) for i in lost if await self._is_readable(i.definition)}

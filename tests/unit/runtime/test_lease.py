@@ -88,3 +88,34 @@ def test_a_loop_that_was_blocked(clock: Clock) -> None:
     lease.answered()
     assert not lease.has_held_since(100)
     assert lease.has_held_since(clock.at)
+
+
+def test_a_process_judges_others_once_it_has_made_three_heartbeats(clock: Clock) -> None:
+    lease = Lease(LENGTH, BLOCKED, INTERVAL)
+    judged = []
+    for beat in range(1, 6):
+        beats(lease, clock, 100 + beat * INTERVAL)
+        judged.append(lease.judges)
+    assert judged == [False, False, True, True, True]
+
+
+def test_a_process_that_couldnt_beat_judges_nobody(clock: Clock) -> None:
+    """Nor does it before its first heartbeat after the trouble, nor for three after that."""
+    lease = Lease(LENGTH, BLOCKED, INTERVAL)
+    for beat in range(1, 10):
+        beats(lease, clock, 100 + beat * INTERVAL)
+    assert lease.judges
+    clock.at = 118 + LENGTH - 2 * INTERVAL
+    assert not lease.judges
+    judged = []
+    for beat in range(1, 6):
+        beats(lease, clock, 128 + beat * INTERVAL)
+        judged.append(lease.judges)
+    assert judged == [False, False, False, True, True]
+
+
+def test_a_lease_of_two_heartbeats_is_enough_to_judge(clock: Clock) -> None:
+    lease = Lease(2 * INTERVAL, BLOCKED, INTERVAL)
+    for beat in range(1, 5):
+        beats(lease, clock, 100 + beat * INTERVAL, latency=0.1)
+    assert lease.judges
