@@ -46,7 +46,7 @@ def play(play: Play) -> int:
 def recover(workers: int) -> int:
     """Kills alone, of workers whose queues are full, with the default pace and a quick one."""
     for pace, kills in ((DEFAULTS, 6), (QUICK, 15)):
-        print(asyncio.run(measure(pace, workers=workers, kills=kills, runs=13_000)), flush=True)
+        print(asyncio.run(measure(pace, workers=workers, kills=kills, runs=15_000)), flush=True)
     return 0
 
 

@@ -36,7 +36,7 @@ _QUERIES = {
     "a run hasn't ended": """
         select r.id, r.workflow, r.status, string_agg(
           concat_ws(' ', s.step, s.status, s.needs, j.state), ', ' order by s.step)
-        from squid_mesh.runs r join squid_mesh.steps s on s.run_id = r.id
+        from squid_mesh.runs r left join squid_mesh.steps s on s.run_id = r.id
           left join oban_jobs j on j.id = s.job_id and s.due_at is not null
         where r.outcome is null group by r.id""",
     "a host's row and its run aren't together": """

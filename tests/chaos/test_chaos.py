@@ -1,4 +1,4 @@
-"""Twenty seconds of `make chaos`, and its plan."""
+"""A few seconds of `make chaos`, and its plan."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_a_seed_is_a_plan() -> None:
 
 @pytest.mark.timeout(180)
 async def test_nothing_is_lost_doubled_or_stuck(tmp_path: Path) -> None:
-    report = await perform(Play(seed=SEED, seconds=12, workers=2, log=tmp_path / "log"))
+    report = await perform(Play(seed=SEED, seconds=8, workers=2, log=tmp_path / "log"))
     assert report.findings == []
     assert report.total > 0
-    assert sum(report.faults.values()) > 10
+    assert sum(report.faults.values()) >= 10

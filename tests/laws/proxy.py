@@ -55,6 +55,7 @@ class Proxy:
         self.seen: Counter[str] = Counter()
         """How often each of our statements was executed."""
         self._links: set[asyncio.Task[None]] = set()
+        self._is_shut = False
 
     def lose(self, statement: str, *, before: bool = False, leaves_open: bool = False) -> None:
         """Lose the answer to the next such statement, or with `before` the statement itself.
@@ -75,8 +76,20 @@ class Proxy:
         """Whether that has happened."""
         return self._lost[statement].is_set()
 
+    async def shut(self) -> None:
+        """Cut every connection, and take no others: the server is gone."""
+        self._is_shut = True
+        await self.end()
+
+    def open(self) -> None:
+        """The server is back."""
+        self._is_shut = False
+
     async def serve(self, client: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
+        if self._is_shut:
+            writer.close()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._links.add(task)
