@@ -6,12 +6,15 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
+from functools import partial
 
 from squid_mesh import embedded
 
 from .application import install
 from .checks import Checks
+from .resilience import resilience
 from .smoke import smoke
+from .soak import soak
 
 type Command = Callable[[str, Checks], Awaitable[None]]
 
@@ -40,8 +43,12 @@ def _commands(asked: argparse.Namespace) -> list[Command]:
     match asked.command:
         case "smoke":
             return [smoke]
+        case "resilience":
+            return [resilience]
+        case "soak":
+            return [partial(soak, duration=asked.seconds)]
         case _:
-            return [smoke]
+            return [smoke, resilience]
 
 
 def _database(dsn: str | None) -> AbstractContextManager[str]:

@@ -1,6 +1,6 @@
 """The application's own tables about refunds: what was asked for, the till, and the ledger."""
 
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 
 from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
@@ -43,13 +43,13 @@ async def fill_till(pool: AsyncConnectionPool, balance: int) -> None:
 
 async def request(conn: AsyncConnection[Any], amount: int) -> int:
     """Write down that a refund was asked for; its id. Commits with the caller's transaction."""
-    return await _one(conn, "insert into refunds (amount) values (%s) returning id", amount)
+    return await _number(conn, "insert into refunds (amount) values (%s) returning id", amount)
 
 
 async def enter(conn: AsyncConnection[Any], refund_id: int, amount: int, key: str) -> int:
     """Enter a payment into the ledger; the id of the entry."""
     insert = "insert into ledger (refund, amount, idempotency_key) values (%s, %s, %s) returning id"
-    return await _one(conn, insert, refund_id, amount, key)
+    return await _number(conn, insert, refund_id, amount, key)
 
 
 async def take_from_till(conn: AsyncConnection[Any], amount: int) -> None:
@@ -69,22 +69,26 @@ async def settle(conn: AsyncConnection[Any], refund_id: int, state: State) -> No
 async def state_of(pool: AsyncConnectionPool, refund_id: int) -> str | None:
     """What became of a refund; None if nobody has asked for it."""
     async with pool.connection() as conn:
-        return await _one(conn, "select max(state) from refunds where id = %s", refund_id)
+        cursor = await conn.execute("select state from refunds where id = %s", (refund_id,))
+        row = await cursor.fetchone()
+    return None if row is None else str(row[0])
 
 
 async def entries_of(pool: AsyncConnectionPool, refund_id: int) -> int:
     """How often a refund stands in the ledger."""
     async with pool.connection() as conn:
-        return await _one(conn, "select count(*) from ledger where refund = %s", refund_id)
+        return await _number(conn, "select count(*) from ledger where refund = %s", refund_id)
 
 
 async def balance(pool: AsyncConnectionPool) -> int:
     """What is in the till."""
     async with pool.connection() as conn:
-        return await _one(conn, "select balance from till")
+        return await _number(conn, "select balance from till")
 
 
-async def _one(conn: AsyncConnection[Any], query: str, *parameters: object) -> Any:
+async def _number(conn: AsyncConnection[Any], query: LiteralString, *parameters: object) -> int:
     async with conn.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(query.encode(), parameters)
-        return await cursor.fetchone()
+        await cursor.execute(query, parameters)
+        number: int | None = await cursor.fetchone()
+    assert number is not None, "each of these queries answers with a number"
+    return number

@@ -16,7 +16,17 @@ from oban import Oban
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from squid_mesh import ENDED, Mesh, Run, RunDetails, RunNotFound, RunStatus, StepStatus, WaitTimeout
+from squid_mesh import (
+    ENDED,
+    Attempt,
+    Mesh,
+    Run,
+    RunDetails,
+    RunNotFound,
+    RunStatus,
+    StepStatus,
+    WaitTimeout,
+)
 
 from . import workflows
 from .workflows.approval import DEADLINE as APPROVAL_DEADLINE
@@ -28,14 +38,22 @@ from .workflows.refund import RefundPayload
 from .workflows.retry import BACKOFF as RETRY_BACKOFF
 from .workflows.retry import RetryPayload
 
-__all__ = ["APPROVAL_DEADLINE", "QUEUE", "RETRY_BACKOFF", "Run", "RunDetails", "WorkflowsApi"]
+__all__ = [
+    "APPROVAL_DEADLINE",
+    "QUEUE",
+    "RETRY_BACKOFF",
+    "Attempt",
+    "Run",
+    "RunDetails",
+    "WorkflowsApi",
+]
 
 QUEUE = "squid_mesh"
 """The queue of every step; an Oban that serves it works on runs."""
 
 HEARTBEAT = timedelta(seconds=0.5)
 LEASE = timedelta(seconds=2)
-"""Shorter than a mesh has them unless told: whoever watches a command shan't wait for ten seconds."""
+"""Shorter than a mesh has them unless told: whoever watches shan't wait for ten seconds."""
 
 PATIENCE = timedelta(seconds=30)
 """How long a call waits for what must come. It then answers with what is."""
@@ -194,9 +212,11 @@ class WorkflowsApi:
         """A run once a step of it is asleep, or as it is when patience has ended."""
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE.total_seconds()):
-                while not _is_asleep(details := await self.inspect_run(run_id)):
+                while True:
+                    details = await self.inspect_run(run_id)
+                    if _is_asleep(details):
+                        return details
                     await asyncio.sleep(GLANCE.total_seconds())
-                return details
         return await self.inspect_run(run_id)
 
 

@@ -1,4 +1,4 @@
-"""What waits for a time: a schedule, a retry, a delivery. The clock is put forward, nobody waits."""
+"""What waits for a time: a schedule, a retry, a delivery. The clock is put forward."""
 
 from datetime import timedelta
 

@@ -1,5 +1,10 @@
 """The application's processes, a module for each. Only these and `workflows_api` use Squid Mesh."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from squid_mesh import Workflow
+
 from .approval import ManualApproval
 from .delivery import CancellableWait
 from .dependencies import DependencyRecovery
@@ -8,7 +13,7 @@ from .payment import PaymentRecovery
 from .refund import Refund
 from .retry import RetryVerification
 
-ALL = [
+ALL: Sequence[type[Workflow[Any]]] = [
     CancellableWait,
     DailyDigest,
     DependencyRecovery,
