@@ -50,9 +50,7 @@ async def soak(dsn: str, checks: Checks, *, duration: timedelta) -> None:
                 while not tally.rounds or time.monotonic() - began < duration.total_seconds():
                     await _round(stage, tally)
                 checks.that("tally", tally, tally.expected())
-                live = (
-                    await stage.workflows.list_live_runs()
-                )
+                live = await stage.workflows.list_live_runs()
                 left = [await stage.workflows.wait_for_end(run.id) for run in live]
                 checks.that("never ended", [str(run.id) for run in left if not run.ended_at], [])
     print(f"Took {(time.monotonic() - began) * 1000:,.0f} ms.")
