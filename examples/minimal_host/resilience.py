@@ -1,9 +1,9 @@
 """`resilience`: runs go on after the application was stopped and started, and after a kill.
 
-Lives of the application, one after the other, on one database. The first leaves a run asleep, one
-between two attempts and one that waits for a person; the second only starts a run, as it works on
-nothing; the third finds them all. Then a process is killed in the middle of a step, which the
-fourth sees, though it works on nothing either, and the fifth takes over.
+Three lives of the application, one after the other, on one database. The first leaves a run asleep,
+one between two attempts and one that waits for a person. The second works on nothing: it has a
+process do so, which is killed in the middle of a step, and then starts one more run. The third
+finds them all.
 """
 
 from datetime import timedelta
@@ -33,17 +33,16 @@ async def resilience(dsn: str, checks: Checks) -> None:
             failed = await _fail_once(first)
             held = await _ask_for_approval(first)
         async with running(dsn, url, slots=0) as app:
-            queued = await _queue(Stage(app, gateway, checks))
+            second = Stage(app, gateway, checks)
+            killed = await _kill(second, dsn, url)
+            queued = await _queue(second)
         async with running(dsn, url) as app:
             third = Stage(app, gateway, checks)
             await _works_off(third, queued)
             await _wakes(third, asleep)
             await _tries_again(third, failed)
             await _is_approved(third, held)
-        async with running(dsn, url, slots=0) as app:
-            killed = await _kill(Stage(app, gateway, checks), dsn, url)
-        async with running(dsn, url) as app:
-            await _is_taken_over(Stage(app, gateway, checks), killed)
+            await _is_taken_over(third, killed)
 
 
 async def _fall_asleep(stage: Stage) -> UUID:
