@@ -1,7 +1,9 @@
 import asyncio
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from psycopg import AsyncConnection
 
 from squid_mesh.engine.states import RunStatus
 from squid_mesh.runtime import waiting
@@ -30,5 +32,5 @@ async def test_a_run_may_arrive_while_it_is_made_a_watched_one(
     assert (waiters._waiting, waiters._watched) == ({}, set())
 
 
-async def _nowhere() -> None:
+async def _nowhere() -> AsyncConnection[Any]:
     raise AssertionError("nobody listens here")
