@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
@@ -21,7 +20,6 @@ type Command = Callable[[str, Checks], Awaitable[None]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what is asked for: 0 when every check held, 1 when one didn't, 130 on Ctrl-C."""
-    logging.getLogger("squid_mesh").setLevel(logging.ERROR)  # a kill is no news here
     asked = _parser().parse_args(arguments)
     checks = Checks()
     try:

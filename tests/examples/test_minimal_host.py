@@ -145,6 +145,14 @@ def test_no_check_at_all_is_no_success() -> None:
     assert Checks().verdict() == 1
 
 
+def test_a_check_that_fails_fails_the_command(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def smoke(_: str, checks: Checks) -> None:
+        checks.that("status", "failed", "completed")
+
+    monkeypatch.setattr(commands, "smoke", smoke)
+    assert commands.main(["smoke", "--dsn", dsn]) == 1
+
+
 def test_a_command_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as told:
         commands.main(["walk"])
