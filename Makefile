@@ -1,13 +1,16 @@
 # Thin lines over ./dev. ARGS reaches the program: make test ARGS="-k retry"
 
 .POSIX:
-.PHONY: help demo test check bench chaos mutants clean
+.PHONY: help demo examples test check bench chaos mutants clean
 
 help:
 	@./dev help
 
 demo:
 	@./dev demo $(ARGS)
+
+examples:
+	@./dev examples
 
 test:
 	@./dev test $(ARGS)

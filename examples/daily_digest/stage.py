@@ -6,20 +6,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from examples.clock import put_forward
+from examples.workers import worker
 from squid_mesh import Mesh, Run, RunDetails, WaitTimeout
 
 from . import settings
 from .application import HEARTBEAT, LEASE, Application, assembled
-from .clock import put_forward
 from .content import FailedDelivery
 from .report import Progress
 from .scenarios import Outcome, Scenario
 from .servers import Webhook
-from .workers import worker
 from .workflow import DigestPayload, PostDailyDigest
 
 PATIENCE = timedelta(minutes=1)
 GLANCE = timedelta(milliseconds=100)
+
+WORKER = f"{__package__}.worker"
 
 DEATH = (
     f"A process says every {HEARTBEAT.total_seconds():g} s that it lives; after"
@@ -74,7 +76,7 @@ class Stage:
             app.mesh,
             asyncio.TaskGroup() as tasks,
         ):
-            async with worker(self.dsn) as doomed:
+            async with worker(WORKER, self.dsn) as doomed:
                 run = await self._start(app.mesh, scenario)
                 watching = tasks.create_task(self._watch(app.mesh, scenario, run))
                 await self._first_post(scenario)
@@ -82,7 +84,7 @@ class Stage:
                 doomed.kill()
                 say(f"Worker {doomed.pid} is killed while it waits for Discord's answer.")
                 say(DEATH)
-            async with worker(self.dsn) as heir:
+            async with worker(WORKER, self.dsn) as heir:
                 say(f"Worker {heir.pid} is up.")
                 details = await watching
             return await self._outcome(app, scenario, details)

@@ -1,7 +1,8 @@
 """The outside world on loopback, for the demo and the tests: a feed server and a webhook."""
 
+from examples.loopback import Answer, Request, serving
+
 from .feeds import ENTRIES, serve_feeds
-from .loopback import Answer, Request, serving
 from .webhook import Post, Webhook, field_errors
 
 __all__ = [

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from .loopback import Answer, serving
+from examples.loopback import Answer, serving
 
 ENTRIES = 500  # in /many.rss
 

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from .loopback import Answer, Request, serving
+from examples.loopback import Answer, Request, serving
 
 type Message = dict[str, Any]
 

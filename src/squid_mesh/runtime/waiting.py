@@ -92,8 +92,9 @@ class Waiters:
             i for i in unwatched if any(w.since + LOOK_SECONDS <= now for w in self._waiting[i])
         ]
         if late:
-            self._watched.update(await self._ask("watch_runs", late))
-        new = [i for i in unwatched if any(not w.looked for w in self._waiting[i])]
+            found = await self._ask("watch_runs", late)
+            self._watched.update(i for i in found if i in self._waiting)
+        new = [i for i in unwatched if any(not w.looked for w in self._waiting.get(i, ()))]
         if new:
             await self._ask("get_statuses", new)
         elif self._waiting and self._read_at + READ_SECONDS <= now:

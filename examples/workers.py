@@ -7,17 +7,19 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[2]  # where `examples` is
+_ROOT = Path(__file__).parents[1]  # where `examples` is
 
 
 @asynccontextmanager
-async def worker(dsn: str) -> AsyncGenerator[Process]:
+async def worker(module: str, *arguments: str) -> AsyncGenerator[Process]:
     """A worker that is up, for the length of the block; killed if the block raises.
+
+    It is `python -m MODULE ARGUMENTS`, and says `up` in its first line.
 
     It has a session of its own, so that the terminal's Ctrl-C is for its parent alone.
     """
     process = await create_subprocess_exec(
-        *(sys.executable, "-m", f"{__package__}.worker", dsn),
+        *(sys.executable, "-m", module, *arguments),
         stdin=PIPE,
         stdout=PIPE,
         cwd=_ROOT,
