@@ -1,10 +1,11 @@
 """Fixtures of tests that harm a database: a server for each module, a database for each test."""
 
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 
 import pytest
 
 from tests.database import Databases, databases
+from tests.laws.journal import Journal, install
 from tests.trouble.server import Server, harmed
 
 
@@ -25,3 +26,11 @@ def dsn(on_it: Databases) -> Generator[str]:
     """In place of the session's own, which stays unharmed."""
     with on_it.fresh() as dsn:
         yield dsn
+
+
+@pytest.fixture
+async def journal(dsn: str) -> AsyncGenerator[Journal]:
+    """Where bodies of every process write that they have begun."""
+    await install(dsn)
+    async with Journal(dsn) as journal:
+        yield journal

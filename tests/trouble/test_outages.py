@@ -4,6 +4,8 @@ import asyncio
 import signal
 import time
 from collections.abc import Generator
+from datetime import timedelta
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -12,9 +14,13 @@ from tests.clock import every, one
 from tests.database import prepare
 from tests.integration.leaving import Worker, attempts, start, worker
 from tests.integration.shutdown_process import Held
-from tests.laws.proxy import proxied
-from tests.meshes import eventually
-from tests.trouble.load import LEASE, lasts, load
+from tests.laws import workflows as laws
+from tests.laws.journal import Journal
+from tests.laws.processes import worker as law_worker
+from tests.laws.proxy import Proxy, proxied
+from tests.laws.worlds import all_ended
+from tests.meshes import eventually, on_host
+from tests.trouble.load import HEARTBEAT, LEASE, lasts, load
 from tests.trouble.server import Server, folder, harmed
 
 SOON = 8.0
@@ -56,6 +62,43 @@ async def beats_again(dsn: str, *processes: Worker) -> None:
             if count < len(processes):
                 steady = time.monotonic()
             await asyncio.sleep(0.05)
+
+
+async def test_who_is_back_first_takes_nobody_over(dsn: str, journal: Journal) -> None:
+    """Nor by a question that was asked before the silence, and is answered after it."""
+    slow = timedelta(seconds=2)
+    async with (
+        proxied(dsn) as (to_last, through_last),
+        proxied(dsn) as (to_first, through_first),
+        law_worker(through_last, journal=dsn, lease=slow.total_seconds()) as last,
+    ):
+        for _ in range(5):
+            await last.starts(laws.Held)
+        await journal.has(5, "work")
+        options: dict[str, Any] = {"heartbeat": HEARTBEAT, "lease": slow, "queues": {}}
+        workflows = laws.WORKFLOWS
+        async with on_host(through_first, workflows, resources=[journal], **options):
+            await sweeps(to_first, 1)
+            to_last.flows.clear()
+            to_first.flows.clear()
+            await asyncio.sleep(1.5 * slow.total_seconds())  # a lease is real time
+            to_first.flows.set()
+            await sweeps(to_first, 3)
+            to_last.flows.set()
+            await journal.let_go()
+            await eventually(lambda: all_ended(dsn))
+    assert await every(dsn, "select 1 from squid_mesh.attempts") == []
+    assert set((await journal.bodies()).values()) == {1}
+
+
+async def sweeps(proxy: Proxy, count: int) -> None:
+    """Wait until a process has looked for what got lost so often."""
+    wanted = proxy.seen["requeue_overdue"] + count
+
+    async def have() -> bool:
+        return proxy.seen["requeue_overdue"] >= wanted
+
+    await eventually(have)
 
 
 async def test_a_process_ends_in_time_though_the_database_is_away(server: Server, dsn: str) -> None:

@@ -61,11 +61,12 @@ class Recovery:
 
     async def take_over(self) -> None:
         """Try interrupted steps again, or end them as their policy says."""
+        patience = self._lease.patience
         found = await self._ledger.find_interrupted(
-            self._driving.steps,
-            blocked=self._settings.blocked,
-            patience=self._lease.patience,
+            self._driving.steps, blocked=self._settings.blocked, patience=patience
         )
+        if self._lease.patience > patience:
+            return  # the question was on its way while nobody could beat: it has to be asked again
         lost = [i for i in found if self._is_lost(i)]
         policies = {i: await self._policy(i) for i in lost if await self._is_ours(i)}
         await self._retry([i for i, policy in policies.items() if policy == "retry"])
