@@ -136,7 +136,6 @@ ASKED: dict[str, dict[str, Any]] = {
     "find_interrupted": {
         "silence": 10.0,
         "blocked": 60.0,
-        "judges": True,
         "boot": 1,
         "run": Uuids([]),
         "step": Texts([]),

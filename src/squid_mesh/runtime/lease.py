@@ -13,6 +13,9 @@ import time
 _BEATS = 3
 """Heartbeats after trouble until everybody alive has made one."""
 
+_NO_END = 1e9
+"""Seconds that nobody is silent for."""
+
 
 class Lease:
     """A lease that ends `length` seconds after its last renewal, or when the loop is blocked.
@@ -24,9 +27,9 @@ class Lease:
     def __init__(self, length: float, blocked: float, interval: float) -> None:
         self._length = length
         self._interval = interval
-        self._longest_gap = max(length - 2 * interval, 2 * interval)
+        self._delays: tuple[float, ...] = ()
         self._longest_silence = max(blocked - 2 * interval, blocked / 2)
-        self._renewed = self._answered = self._unbroken_since = self._steady_since = self.now()
+        self._renewed = self._answered = self._unbroken_since = self.now()
 
     @staticmethod
     def now() -> float:
@@ -43,8 +46,8 @@ class Lease:
         moment = self.now()
         if moment - self._renewed >= self._length:
             self._unbroken_since = moment
-        if moment - self._renewed >= self._longest_gap:
-            self._steady_since = moment
+        delay = moment - self._renewed - self._interval
+        self._delays = (*self._delays[1 - _BEATS :], delay)
         self._renewed = asked
 
     def answered(self) -> None:
@@ -55,15 +58,15 @@ class Lease:
         self._answered = moment
 
     @property
-    def judges(self) -> bool:
-        """Whether a silence of others says something of them, and nothing of the database.
+    def patience(self) -> float:
+        """How much longer than usual another process may be silent before it counts as dead.
 
-        A process that beat in time can't have kept others from it who beat as often, so that their
-        lease is over; after a gap of its own, anybody alive has beaten within three heartbeats.
+        As much as this one was itself, beyond its interval, between its last few heartbeats and
+        since: what kept it from beating may keep others. At first it doesn't know, and judges none.
         """
-        moment = self.now()
-        is_steady = moment - self._renewed < self._longest_gap
-        return is_steady and moment - self._steady_since >= _BEATS * self._interval
+        if len(self._delays) < _BEATS:
+            return _NO_END
+        return max(*self._delays, self.now() - self._renewed - self._interval, 0.0)
 
     def has_held_since(self, moment: float) -> bool:
         """Whether nobody can have taken over what this process has claimed since a moment."""

@@ -178,18 +178,17 @@ class Ledger:
     # recovery
 
     async def find_interrupted(
-        self, driven: list[tuple[UUID, str]], *, blocked: float, judges: bool
+        self, driven: list[tuple[UUID, str]], *, blocked: float, patience: float
     ) -> list[Interrupted]:
         """Steps whose claim nobody answers for; `driven` are those that this boot holds.
 
-        `judges` says whether the silence of another boot means that it is dead.
+        Another boot may be silent for `patience` seconds more than its lease says.
         """
         rows = await self._read(
             "find_interrupted",
             {
-                "silence": self._silence,
-                "blocked": blocked,
-                "judges": judges,
+                "silence": self._silence + patience,
+                "blocked": blocked + patience,
                 "boot": self._writer.boot,
                 "run": Uuids([run_id for run_id, _ in driven]),
                 "step": Texts([step for _, step in driven]),

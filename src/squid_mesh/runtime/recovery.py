@@ -61,7 +61,7 @@ class Recovery:
     async def take_over(self) -> None:
         """Try interrupted steps again, or end them as their policy says."""
         found = await self._ledger.find_interrupted(
-            self._driving.steps, blocked=self._settings.blocked, judges=self._lease.judges
+            self._driving.steps, blocked=self._settings.blocked, patience=self._lease.patience
         )
         lost = [i for i in found if self._is_lost(i)]
         policies = {i: await self._policy(i) for i in lost if await self._is_readable(i.definition)}

@@ -1,7 +1,6 @@
 -- Steps whose body died with its process: claimed by a boot that is gone or silent, or claimed by the
 -- asking boot, which doesn't hold it (the answer to a commit got lost). With each comes how
--- often it was interrupted before. A boot that couldn't beat itself lately judges nobody by his silence: it
--- finds its own, and those of boots that have ended.
+-- often it was interrupted before.
 -- Reads runs with a body under way, through runs_busy, and nothing of those that sleep or wait. Locks
 -- nothing. Real time: a test that moves the clock must not make the living look dead.
 select s.run_id, s.step, s.attempt, s.claim, r.definition,
@@ -15,9 +14,9 @@ where r.running > 0 and (
   )
   or not exists (
     select from {schema}.workers w
-    where w.boot = s.claim and (not %(judges)s::boolean
-      or w.alive_at > pg_catalog.clock_timestamp() - make_interval(secs => %(silence)s)
-      and w.loop_at > pg_catalog.clock_timestamp() - make_interval(secs => %(blocked)s))
+    where w.boot = s.claim
+      and w.alive_at > pg_catalog.clock_timestamp() - make_interval(secs => %(silence)s)
+      and w.loop_at > pg_catalog.clock_timestamp() - make_interval(secs => %(blocked)s)
   )
 )
 order by s.run_id
