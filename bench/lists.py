@@ -49,14 +49,19 @@ FILTERS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """Milliseconds of the first page, and of one 500 pages deep (None when there is none)."""
+    """Seconds of each first page, and of each one 500 pages deep (none when there is no such)."""
 
-    first: float
-    deep: float | None
+    first: list[float]
+    deep: list[float]
 
     def __str__(self) -> str:
-        deep = "     –" if self.deep is None else f"{self.deep:6.1f}"
-        return f"first page p95 {self.first:6.1f} ms   500 pages deep p95 {deep} ms"
+        return f"first page {_shown(self.first)}   500 pages deep {_shown(self.deep)}"
+
+
+def _shown(seconds: list[float]) -> str:
+    if not seconds:
+        return "–"
+    return f"p50 {percentile(seconds, 50):5.1f} p95 {percentile(seconds, 95):5.1f} ms"
 
 
 async def lists(dsn: str, *, runs: int) -> dict[str, Took]:
@@ -76,14 +81,14 @@ async def _took(mesh: Mesh, given: Mapping[str, Any]) -> Took:
         page = await mesh.list_runs(**given, limit=1000, cursor=cursor)
         cursor = page.next_cursor
         if cursor is None:
-            return Took(await _pages(mesh, given, None), None)
+            return Took(await _pages(mesh, given, None), [])
     return Took(await _pages(mesh, given, None), await _pages(mesh, given, cursor))
 
 
-async def _pages(mesh: Mesh, given: Mapping[str, Any], cursor: str | None) -> float:
+async def _pages(mesh: Mesh, given: Mapping[str, Any], cursor: str | None) -> list[float]:
     seconds: list[float] = []
     for _ in range(ROUNDS):
         began = perf_counter()
         await mesh.list_runs(**given, limit=50, cursor=cursor)
         seconds.append(perf_counter() - began)
-    return percentile(seconds, 95)
+    return seconds

@@ -33,7 +33,6 @@ from .stage import Stage
 
 def main() -> int:
     """Run the demo; 0 when every run ended as it should, 1 when one didn't, 130 on Ctrl-C."""
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs; the webhook's is secret
     logging.getLogger("squid_mesh").setLevel(logging.ERROR)  # a kill is no news here
     console = Console(width=None if sys.stdout.isatty() else 110)
     if bool(settings.FEED_URL) != bool(settings.DISCORD_WEBHOOK_URL):

@@ -24,11 +24,19 @@ SquidMeshError
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
+
+_repr = reprlib.Repr(maxstring=120, maxother=120, maxlong=40)
+
+
+def shown(value: object) -> str:
+    """A value as an error's text shows it: not too long, and whatever it is."""
+    return _repr.repr(value)
 
 
 class SquidMeshError(Exception):
@@ -143,7 +151,7 @@ class InvalidTrigger(SquidMeshError, LookupError):
     ) -> None:
         self.workflow, self.trigger, self.declared = workflow, trigger, tuple(declared)
         known = ", ".join(self.declared) or "none"
-        super().__init__(f"{workflow} has no {kind} {trigger!r}; it declares {known}")
+        super().__init__(f"{workflow} has no {kind} {shown(trigger)}; it declares {known}")
 
 
 class UnknownWorkflow(SquidMeshError, LookupError):
@@ -159,7 +167,7 @@ class InvalidRunId(SquidMeshError, ValueError):
 
     def __init__(self, value: object) -> None:
         self.value = value
-        super().__init__(f"{value!r} is not a run id: pass a UUID or its text")
+        super().__init__(f"{shown(value)} is not a run id: pass a UUID or its text")
 
 
 class RunNotFound(SquidMeshError, LookupError):
@@ -183,7 +191,7 @@ class InvalidStep(SquidMeshError, LookupError):
 
     def __init__(self, run_id: UUID, step: str, reason: str) -> None:
         self.run_id, self.step, self.reason = run_id, step, reason
-        super().__init__(f"step {step!r} of run {run_id}: {reason}")
+        super().__init__(f"step {shown(step)} of run {run_id}: {reason}")
 
 
 class AmbiguousStep(SquidMeshError, LookupError):

@@ -99,7 +99,7 @@ def _on(pool: Pool, queues: dict[str, Any] | None = None) -> Mesh:
 
 connected = Mesh.connect(DSN, queues=QUEUES, **OPTIONS)
 patient = Mesh.connect(DSN, queues=QUEUES, **PATIENT)
-soon_blocked = Mesh.connect(DSN, queues=QUEUES, **OPTIONS, blocked=timedelta(seconds=0.5))
+soon_blocked = Mesh.connect(DSN, queues=QUEUES, **OPTIONS, blocked=timedelta(seconds=1))
 idle = Mesh.connect(DSN, queues={}, **OPTIONS)
 elsewhere = Mesh.connect(DSN, queues=QUEUES, schema="flows", **OPTIONS)
 on_own_pool = _on(_pool())

@@ -19,6 +19,7 @@ from squid_mesh.store.statements import Statements
 from tests.cli import host
 from tests.cli.program import Ended, run
 from tests.clock import every, one
+from tests.conformance import conforms
 from tests.meshes import on_host, play
 from tests.migrations.catalogue import FILE, dump
 
@@ -120,6 +121,7 @@ async def test_alembic_prints_what_it_would_do(project: Path, empty: str) -> Non
     assert dump(empty) == FILE.read_text(encoding="utf-8")
 
 
+@conforms("S200")
 async def test_again_only_what_is_missing_is_written(project: Path, empty: str) -> None:
     await installed(project)
     hosts_own(project, "second", after="squid_mesh_0001")
@@ -194,6 +196,7 @@ async def test_revisions_that_alembic_cannot_read_are_told(project: Path) -> Non
     )
 
 
+@conforms("S201")
 @pytest.mark.parametrize(
     ("options", "sentence", "hint"),
     [

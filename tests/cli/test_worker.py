@@ -189,6 +189,7 @@ async def test_queues_have_the_limits_that_a_worker_is_told(dsn: str, target: st
     [
         ("idle", [], 1, "this Oban serves no queue", "give --queues"),
         ("idle", ["--queues", "slow"], 1, "how many jobs of 'slow' at once?", "slow:10"),
+        ("connected", ["--queues", "slow:1"], 1, "no step of these workflows is in such a", ""),
         ("all_open", ["--queues", "second:1"], 1, "--queues comes too late", "don't start it"),
         ("connected", ["--queues", "slow:x"], 2, "'slow:x': write name:limit", ""),
         ("connected", ["--queues", "slow:0"], 2, "'slow:0': write name:limit", ""),

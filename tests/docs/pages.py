@@ -15,12 +15,13 @@ of one session, in which `await` may stand anywhere, as in `python -m asyncio`.
 A block without a language, or of `text`, is what the block of code before it writes, unless a
 heading stands between them. An ellipsis in it stands for anything.
 
-`<!-- docs: advance days=2 -->` lets that time pass.
+`<!-- docs: advance days=2 -->` lets that time pass. `<!-- docs: elsewhere tests/test_x.py -->` says
+that another test follows this page, because it has to prepare something that a reader has.
 """
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -108,6 +109,12 @@ def _block(token: Token, place: str, before: str) -> Block:
     named = _NAMED.search(before) or _FIRST_LINE.match(token.content)
     file = named[named.lastindex or 0] if named and language not in SHELL | OUTPUT else None
     return Block(place, language, token.content, file, options)
+
+
+def elsewhere(blocks: Iterable[Block]) -> str | None:
+    """The test that follows a page instead of us."""
+    told = (block.text.split() for block in blocks if block.language == "docs")
+    return next((words[1] for words in told if words[0] == "elsewhere"), None)
 
 
 def links(text: str) -> list[str]:

@@ -35,7 +35,7 @@ from tests import clock
 from tests.docs.outputs import Differs, check, table
 from tests.docs.pages import PYTHON, SHELL, Block
 
-BLOCK_SECONDS = 30.0
+BLOCK_SECONDS = 60.0
 """How long a block may take."""
 
 _forks = multiprocessing.get_context("forkserver")

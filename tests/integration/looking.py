@@ -144,17 +144,18 @@ class Stage:
     probe: Probe = field(default_factory=Probe)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
+    def _given(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"resources": [self.probe]} | options
+
     async def mesh(self, *workflows: type[Workflow[Any]], **options: Any) -> Mesh:
         """A process that drives, until the end of the test."""
-        both: dict[str, Any] = {"resources": [self.probe]} | options
-        opened = on_host(self.dsn, workflows or WORKFLOWS, **both)
+        opened = on_host(self.dsn, workflows or WORKFLOWS, **self._given(options))
         return await self.stack.enter_async_context(opened)
 
     @asynccontextmanager
     async def brief(self, *workflows: type[Workflow[Any]], **options: Any) -> AsyncGenerator[Mesh]:
         """A process that ends before anybody looks."""
-        both: dict[str, Any] = {"resources": [self.probe]} | options
-        async with on_host(self.dsn, workflows or WORKFLOWS, **both) as mesh:
+        async with on_host(self.dsn, workflows or WORKFLOWS, **self._given(options)) as mesh:
             yield mesh
 
     async def reader(self, *workflows: type[Workflow[Any]], **options: Any) -> Mesh:

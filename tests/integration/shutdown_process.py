@@ -107,7 +107,7 @@ class Held(Workflow[NoPayload]):
 WORKFLOWS: Workflows = [Busy, Stuck, DeafOnce, Deaf, Held]
 
 
-async def main(dsn: str, grace: timedelta) -> None:
+async def main(dsn: str, grace: timedelta, lease: timedelta) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     console = Console()
@@ -116,7 +116,7 @@ async def main(dsn: str, grace: timedelta) -> None:
         workflows=WORKFLOWS,
         queues={QUEUE: 20},
         heartbeat=HEARTBEAT,
-        lease=LEASE,
+        lease=lease,
         grace=grace,
         resources=[console],
     )
@@ -131,4 +131,5 @@ async def main(dsn: str, grace: timedelta) -> None:
 
 def start() -> None:
     """Drive runs until told to end."""
-    asyncio.run(main(sys.argv[1], timedelta(seconds=float(sys.argv[2]))))
+    grace, lease = (timedelta(seconds=float(argument)) for argument in sys.argv[2:4])
+    asyncio.run(main(sys.argv[1], grace, lease))

@@ -33,6 +33,7 @@ from squid_mesh import (
     step,
     whole,
 )
+from tests.conformance import conforms
 from tests.meshes import Probe, Workflows, ended, history, message_of, on_host, play, step_of
 
 # -- what a body is handed
@@ -223,6 +224,27 @@ class Threads(Workflow[NoPayload]):
 
 class Meet(Workflow[NoPayload]):
     meet = step(meet).takes(resource(Crowd))
+
+
+async def start_another(context: StepContext, mesh: Mesh) -> UUID:
+    run = await mesh.start_run(Rounded, {"hour": 12}, key=context.idempotency_key)
+    return run.id
+
+
+async def greet_the_hour(hour: int) -> str:
+    return f"it is {hour}"
+
+
+class RoundedPayload(Payload):
+    hour: int
+
+
+class Rounded(Workflow[RoundedPayload]):
+    greet = step(greet_the_hour).takes(RoundedPayload.hour)
+
+
+class StartsAnother(Workflow[NoPayload]):
+    start = step(start_another).takes(context, resource(Mesh))
 
 
 # -- what it returns
@@ -469,6 +491,15 @@ async def mesh(
         yield mesh
 
 
+async def test_the_mesh_that_runs_a_body_is_one_of_its_resources(dsn: str) -> None:
+    async with on_host(dsn, [StartsAnother, Rounded]) as mesh:
+        run = await play(mesh, StartsAnother)
+        started = await ended(mesh, run.output(StartsAnother.start))
+        assert started.key == f"{run.id}:start"
+        assert started.output(Rounded.greet) == "it is 12"
+
+
+@conforms("S72", "S183")
 async def test_a_context_tells_where_a_body_runs(
     mesh: Mesh, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -488,6 +519,7 @@ async def test_a_context_tells_where_a_body_runs(
     assert vars(record).items() >= {"run_id": str(run.id), "step": "ask", "attempt": 1}.items()
 
 
+@conforms("S124")
 async def test_a_log_step_writes_a_record(mesh: Mesh, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "squid_mesh.step"):
         run = await play(mesh, Logged)
@@ -516,6 +548,7 @@ async def test_a_missing_resource_is_named_and_not_asked_for_again(mesh: Mesh) -
     assert len(step_of(run, "ask").attempts) == 1
 
 
+@conforms("S91")
 async def test_typed_values_are_rebuilt_from_what_is_stored(mesh: Mesh, probe: Probe) -> None:
     run = await play(mesh, Billing, Bill(invoice=INVOICE))
 
@@ -541,6 +574,7 @@ async def test_sync_bodies_run_side_by_side_up_to_the_queue_s_limit(
     assert crowd.most == 10
 
 
+@conforms("S73")
 @pytest.mark.parametrize(
     ("workflow", "told"),
     [
@@ -591,6 +625,7 @@ async def test_none_is_an_output(mesh: Mesh) -> None:
     assert run.output(Nothing.work) is None
 
 
+@conforms("S73")
 @pytest.mark.parametrize("what", RAISED)
 @pytest.mark.parametrize("workflow", [RaiseOnLoop, RaiseInThread, RaiseInTime])
 async def test_whatever_a_body_raises_is_its_step_s_error(

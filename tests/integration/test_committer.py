@@ -309,3 +309,43 @@ async def test_whoever_gives_up_waiting_does_not_disturb_the_others(
     table.gate.set()
     assert (await first, await two) == ("wrote 0", "wrote 2")
     assert await committer.submit(Record(3)) == "wrote 3"
+
+
+async def test_a_record_that_is_the_trouble_ends_up_alone(table: Table) -> None:
+    """One that is too much for the server, not for what it holds: the others get past it."""
+    async with running(table) as committer:
+        await every(table.dsn, HEAVY)
+        first = await held_flush(table, committer)
+        heavy, *rest = submit(committer, *map(Record, [HEAVIEST, *range(1, 20)]))
+        table.gate.set()
+        async with asyncio.timeout(20):
+            await asyncio.gather(first, *rest)
+        assert not heavy.done()
+        await every(table.dsn, "drop trigger heavy on written")
+        assert await heavy == f"wrote {HEAVIEST}"
+    assert await table.values() == [*range(20), HEAVIEST]
+
+
+HEAVIEST = 1000
+HEAVY = """
+create function heavy() returns trigger language plpgsql as $$
+  begin
+    raise 'it takes more memory than there is' using errcode = 'out_of_memory';
+  end $$;
+create trigger heavy before insert on written for each row when (new.value = 1000)
+  execute function heavy()
+"""
+
+
+async def test_a_server_in_trouble_is_left_in_peace(table: Table) -> None:
+    """However many records wait, it is tried again less and less often, and then at once."""
+    async with running(table) as committer:
+        await every(table.dsn, HEAVY.replace("new.value = 1000", "true"))
+        tasks = submit(committer, *map(Record, range(200)))
+        await asyncio.sleep(0.7)
+        assert len(table.groups) <= 9, "5, 10, 20 … ms apart"
+        assert not any(task.done() for task in tasks)
+        await every(table.dsn, "drop trigger heavy on written")
+        async with asyncio.timeout(10):
+            await asyncio.gather(*tasks)
+    assert await table.values() == list(range(200))

@@ -29,6 +29,7 @@ from squid_mesh.runtime import payloads, scheduling
 from squid_mesh.runtime.intake import PutBack
 from squid_mesh.telemetry import Event, RunCreated, RunEnded
 from tests.clock import advance, every, now, one, wake_jobs
+from tests.conformance import conforms
 from tests.meshes import ended, eventually, history, on_host
 
 DAY = timedelta(days=1)
@@ -190,6 +191,7 @@ async def copy_jobs(dsn: str) -> None:
 # registration
 
 
+@conforms("S163", "S167")
 async def test_a_new_trigger_waits_for_the_window_after_now(dsn: str) -> None:
     async with mesh_of(dsn, Daily) as mesh:
         schedule = await schedule_of(mesh)
@@ -205,6 +207,7 @@ async def test_a_new_trigger_waits_for_the_window_after_now(dsn: str) -> None:
     assert datetime.fromisoformat(job_window) == following
 
 
+@conforms("S167")
 async def test_a_known_trigger_is_left_alone(dsn: str) -> None:
     async with mesh_of(dsn, Daily):
         before = await every(dsn, "select s::text from squid_mesh.schedules s")
@@ -246,6 +249,7 @@ async def test_a_job_of_a_mesh_that_is_gone_is_replaced(dsn: str) -> None:
 # firing
 
 
+@conforms("S161", "S164", "S165")
 async def test_a_window_starts_one_run(dsn: str) -> None:
     events: list[Event] = []
     async with mesh_of(dsn, Daily, observers=[events.append]) as mesh:
@@ -284,6 +288,7 @@ async def test_each_window_starts_its_run(dsn: str) -> None:
         assert [run.window for run in await runs_of(mesh)] == windows[::-1]
 
 
+@conforms("S161", "S165")
 async def test_a_payload_is_made_of_defaults(dsn: str) -> None:
     async with mesh_of(dsn, Defaults) as mesh:
         await fires(dsn, mesh)
@@ -521,6 +526,7 @@ async def test_payloads_of_missed_windows_fail_one_by_one(dsn: str) -> None:
 # code that is gone
 
 
+@conforms("S166")
 async def test_a_workflow_that_left_the_code_rests_until_it_comes_back(dsn: str) -> None:
     async with mesh_of(dsn, Daily) as mesh:
         window = await next_of(mesh)

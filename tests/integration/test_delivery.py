@@ -26,6 +26,7 @@ from squid_mesh.store.records import Claim, Claimed, Nothing
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, Writer
 from tests.clock import advance, every, one
+from tests.conformance import conforms
 from tests.meshes import (
     QUEUE,
     Probe,
@@ -122,6 +123,7 @@ async def delivered(dsn: str) -> None:
     await eventually(are)
 
 
+@conforms("S66", "S77")
 async def test_a_job_that_comes_five_times_at_once_runs_the_body_once(
     dsn: str, probe: Probe
 ) -> None:
@@ -147,6 +149,7 @@ async def test_a_job_that_comes_five_times_at_once_runs_the_body_once(
     ]
 
 
+@conforms("S57", "S60", "S74")
 async def test_a_job_of_an_ended_run_does_nothing(mesh: Mesh, dsn: str, probe: Probe) -> None:
     run = await play(mesh, ThreeSteps)
     assert probe.calls == ["a", "b", "c"]
@@ -179,6 +182,7 @@ async def test_our_jobs_are_as_oban_s_own(dsn: str) -> None:
     assert await one(dsn, "select count(*) from oban_jobs") == (2,)
 
 
+@conforms("S84")
 async def test_a_job_of_no_run_does_no_harm(mesh: Mesh, dsn: str, probe: Probe) -> None:
     await every(
         dsn,
@@ -214,6 +218,7 @@ async def test_a_step_whose_queue_nobody_serves_waits(dsn: str, probe: Probe) ->
     ]
 
 
+@conforms("S64")
 async def test_of_many_claims_at_once_one_is_made(dsn: str) -> None:
     async with on_host(dsn, WORKFLOWS, queues={}) as mesh:
         runs = [await mesh.start_run(Held) for _ in range(20)]
@@ -237,6 +242,7 @@ async def test_of_many_claims_at_once_one_is_made(dsn: str) -> None:
     assert await one(dsn, "select sum(running), sum(queued) from squid_mesh.runs") == (20, 0)
 
 
+@conforms("S119", "S120", "S123")
 async def test_siblings_that_end_together_start_their_joins_once(
     mesh: Mesh, probe: Probe, dsn: str
 ) -> None:
@@ -254,6 +260,7 @@ async def test_siblings_that_end_together_start_their_joins_once(
     assert await every(dsn, "select 1 from squid_mesh.attempts") == []
 
 
+@conforms("S82")
 async def test_an_early_job_changes_nothing(mesh: Mesh, dsn: str, probe: Probe) -> None:
     run = await mesh.start_run(Retried)
 

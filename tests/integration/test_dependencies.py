@@ -22,6 +22,7 @@ from squid_mesh import (
     wait,
 )
 from tests.clock import every
+from tests.conformance import conforms
 from tests.meshes import (
     Probe,
     Workflows,
@@ -180,6 +181,7 @@ async def reaches(mesh: Mesh, run_id: UUID, step_name: str, status: str) -> None
     await eventually(there)
 
 
+@conforms("S108", "S111", "S113", "S114", "S153", "S154")
 @pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
 async def test_a_join_starts_when_the_last_dependency_has_completed(
     mesh: Mesh, gates: Gates, order: tuple[str, str]
@@ -202,6 +204,7 @@ async def test_a_join_starts_when_the_last_dependency_has_completed(
     assert [state.depends_on for state in after.steps] == [(), (), ("left", "right")]
 
 
+@conforms("S111")
 async def test_a_diamond_joins_what_it_split(mesh: Mesh) -> None:
     run = await play(mesh, Diamond, Numbers(left=1, right=0))
     assert run.output(Diamond.both) == 32
@@ -218,6 +221,7 @@ async def test_a_fan_out_of_twenty_is_joined(mesh: Mesh) -> None:
     assert [run.output(Wide.summed) for run in runs] == [20 * n + 190 for n in range(5)]
 
 
+@conforms("S110", "S114", "S115")
 async def test_a_failure_cancels_what_has_not_begun(mesh: Mesh, gates: Gates, dsn: str) -> None:
     run = await mesh.start_run(Breaking, Numbers(left=1, right=2))
     await gates.has_begun("slow").wait()
@@ -239,6 +243,7 @@ async def test_a_failure_cancels_what_has_not_begun(mesh: Mesh, gates: Gates, ds
     assert await every(dsn, "select 1 from oban_jobs where state = 'scheduled'") == []
 
 
+@conforms("S115")
 async def test_a_failed_run_ends_when_its_last_body_has(mesh: Mesh, gates: Gates) -> None:
     run = await mesh.start_run(Breaking, Numbers(left=1, right=2))
     await gates.has_begun("slow").wait()
@@ -253,6 +258,7 @@ async def test_a_failed_run_ends_when_its_last_body_has(mesh: Mesh, gates: Gates
     assert details.output(Breaking.slow) == 1
 
 
+@conforms("S116")
 @pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
 async def test_the_first_failure_is_the_run_s(
     mesh: Mesh, gates: Gates, order: tuple[str, str]
@@ -270,6 +276,7 @@ async def test_the_first_failure_is_the_run_s(
     assert statuses(details) == {"one": "failed", "two": "failed", "after": "cancelled"}
 
 
+@conforms("S116")
 async def test_two_failures_at_once_fail_the_run_once(mesh: Mesh, gates: Gates) -> None:
     for _ in range(10):
         gates.gate("one").clear()
@@ -286,6 +293,7 @@ async def test_two_failures_at_once_fail_the_run_once(mesh: Mesh, gates: Gates) 
         assert statuses(details) == {"one": "failed", "two": "failed", "after": "cancelled"}
 
 
+@conforms("S57", "S116", "S122")
 async def test_nothing_is_tried_again_in_a_run_that_fails(mesh: Mesh, gates: Gates) -> None:
     run = await mesh.start_run(RetryBesideFailure)
     await gates.has_begun("two").wait()

@@ -162,3 +162,17 @@ def parent(*arguments: str) -> Generator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen(command, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
         yield process, process.stdout.readline().strip()
+
+
+@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGINT])
+def test_the_module_is_a_program_that_serves_until_it_is_told_to_end(blow: signal.Signals) -> None:
+    command = [sys.executable, "-m", "squid_mesh.embedded"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        dsn = process.stdout.readline().strip()
+        with psycopg.connect(dsn) as conn:
+            assert conn.execute("select 42").fetchone() == (42,)
+        folders = folders_of(dsn)
+        process.send_signal(blow)
+        assert process.wait(timeout=BOUND) == 0
+    assert not any(folder.exists() for folder in folders)

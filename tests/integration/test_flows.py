@@ -18,6 +18,7 @@ from squid_mesh import (
     step,
 )
 from tests.clock import every
+from tests.conformance import conforms
 from tests.meshes import Workflows, message_of, on_host, play, statuses, step_of
 
 
@@ -166,6 +167,7 @@ def taken(run: RunDetails) -> list[str]:
     return [state.step for state in run.steps if state.status == "completed"]
 
 
+@conforms("S85", "S92")
 async def test_a_chain_hands_each_output_to_the_next_step(mesh: Mesh) -> None:
     run = await play(mesh, Chain, Order(amount=5))
 
@@ -202,6 +204,7 @@ async def test_a_branch_is_taken_by_the_output(
     assert {s for name, s in statuses(run).items() if name not in way} <= {"skipped"}
 
 
+@conforms("S87")
 @pytest.mark.parametrize(("amount", "merged"), [(5, ["was low", None]), (50, [None, "was high"])])
 async def test_a_merge_gets_none_for_the_branch_that_was_not_taken(
     mesh: Mesh, amount: int, merged: list[str | None]
@@ -210,6 +213,7 @@ async def test_a_merge_gets_none_for_the_branch_that_was_not_taken(
     assert run.output(Merge.sum_up) == merged
 
 
+@conforms("S95")
 async def test_an_error_route_is_handed_the_error(mesh: Mesh) -> None:
     run = await play(mesh, WithRoute, Order(amount=7))
 
@@ -225,6 +229,7 @@ async def test_an_error_route_is_handed_the_error(mesh: Mesh) -> None:
     }
 
 
+@conforms("S96")
 async def test_an_error_route_may_lead_out(mesh: Mesh) -> None:
     run = await play(mesh, WithRouteOut, Order(amount=7))
 
@@ -235,6 +240,7 @@ async def test_an_error_route_may_lead_out(mesh: Mesh) -> None:
     assert failure.message == "declined 7"
 
 
+@conforms("S69", "S93")
 async def test_a_failure_without_a_route_fails_the_run(mesh: Mesh) -> None:
     run = await play(mesh, Unrouted, Order(amount=7))
 
@@ -246,6 +252,7 @@ async def test_a_failure_without_a_route_fails_the_run(mesh: Mesh) -> None:
     assert run.current_steps == ()
 
 
+@conforms("S93")
 async def test_a_finished_run_leaves_no_job_behind(mesh: Mesh, dsn: str) -> None:
     for workflow in (Chain, Merge, WithRoute, Unrouted):
         await play(mesh, workflow, Order(amount=5))

@@ -316,6 +316,7 @@ async def test_a_deadline_whose_job_is_lost_passes_all_the_same(mesh: Mesh, dsn:
     assert audit(await ended(mesh, run.id))[-1] == ("timed_out", "review")
 
 
+@conforms("S143", "S156")
 async def test_a_cancelled_run_has_no_deadline(mesh: Mesh, dsn: str) -> None:
     run = await paused(mesh, Late)
     assert (await mesh.cancel_run(run.id)).status == "cancelled"
@@ -432,6 +433,7 @@ async def test_each_call_is_for_its_own_kind_of_gate(
     assert await snapshot(dsn) == before
 
 
+@conforms("S131", "S139")
 @pytest.mark.parametrize("call", CALLS)
 async def test_what_is_no_run_or_waits_for_nobody(mesh: Mesh, call: str) -> None:
     with pytest.raises(InvalidRunId):
@@ -461,6 +463,7 @@ async def test_a_step_that_is_named_is_one_that_waits(mesh: Mesh) -> None:
 # keys
 
 
+@conforms("S139", "S140")
 async def test_the_same_key_decides_once(mesh: Mesh, dsn: str) -> None:
     run = await paused(mesh, Endless)
     first = await mesh.approve_run(run.id, actor="ada", key="a key")
@@ -531,6 +534,7 @@ async def test_a_refused_decision_leaves_the_host_s_transaction_alone(mesh: Mesh
 # races
 
 
+@conforms("S58", "S139")
 async def test_of_many_decisions_at_once_one_is_made(mesh: Mesh) -> None:
     for _ in range(20):
         run = await paused(mesh, Refund, Limit())
@@ -547,6 +551,7 @@ async def test_of_many_decisions_at_once_one_is_made(mesh: Mesh) -> None:
         assert {taken["pay"], taken["reject"]} == {"completed", "skipped"}
 
 
+@conforms("S145")
 async def test_a_decision_and_a_cancellation_at_once(mesh: Mesh) -> None:
     for _ in range(20):
         run = await paused(mesh, Halt)

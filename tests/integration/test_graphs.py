@@ -23,7 +23,6 @@ from squid_mesh import (
     step,
 )
 from tests.clock import advance
-from tests.conformance import conforms
 from tests.laws.journal import Journal, install
 from tests.laws.versions import After, Before
 from tests.meshes import ended, on_host, play
@@ -86,7 +85,6 @@ async def reviewed(mesh: Mesh) -> RunGraph:
     return await mesh.inspect_run_graph(run.id)
 
 
-@conforms("L22")
 async def test_a_graph_shows_the_ways_that_were_taken(mesh: Mesh) -> None:
     run = await play(mesh, Refund, Amount(amount=7))
     graph = await mesh.inspect_run_graph(str(run.id))
@@ -107,7 +105,6 @@ async def test_a_graph_shows_the_ways_that_were_taken(mesh: Mesh) -> None:
     assert taken(graph, "pending") == taken(graph, "blocked") == set()
 
 
-@conforms("L22")
 async def test_a_run_that_waits_has_one_current_node(mesh: Mesh) -> None:
     graph = await reviewed(mesh)
     assert graph.current_steps == ("review",)
@@ -132,7 +129,6 @@ async def test_a_review_s_way_is_its_decision(mesh: Mesh, dsn: str, decision: st
     assert way == decision
 
 
-@conforms("L22")
 async def test_details_are_shown_on_request_and_without_secrets(mesh: Mesh) -> None:
     run = await play(mesh, Refund, Amount(amount=-7))
     short = await mesh.inspect_run_graph(run.id)

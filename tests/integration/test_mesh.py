@@ -26,6 +26,7 @@ from squid_mesh.runtime import settings
 from squid_mesh.store import migrations
 from squid_mesh.store.statements import Statements
 from tests.clock import every, one
+from tests.conformance import conforms
 from tests.database import Databases, execute
 from tests.meshes import (
     QUEUE,
@@ -105,6 +106,7 @@ async def test_a_mesh_of_its_own_installs_what_is_missing(empty: str) -> None:
         assert (await play(mesh, Say)).context == {"work": "said"}
 
 
+@conforms("S200")
 async def test_installing_again_changes_nothing(empty: str) -> None:
     for _ in range(2):
         async with connected(empty, install=True) as mesh:
@@ -126,6 +128,7 @@ async def test_many_may_install_at_once(empty: str) -> None:
     assert await one(empty, "select count(*) from squid_mesh.runs") == (5,)
 
 
+@conforms("S200")
 async def test_migrating_twice_applies_nothing_the_second_time(empty: str) -> None:
     async with await AsyncConnection.connect(empty) as connection:
         first = await migrations.migrate(connection, Statements())
@@ -134,6 +137,7 @@ async def test_migrating_twice_applies_nothing_the_second_time(empty: str) -> No
     assert again == []
 
 
+@conforms("S200")
 async def test_two_connections_may_migrate_at_once(empty: str) -> None:
     async def migrate() -> list[str]:
         async with await AsyncConnection.connect(empty) as connection:
@@ -213,6 +217,7 @@ WRONG: dict[str, dict[str, Any]] = {
 }
 
 
+@conforms("S191", "S193")
 @pytest.mark.parametrize("setting", WRONG)
 async def test_a_wrong_setting_is_told(dsn: str, setting: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
@@ -220,6 +225,7 @@ async def test_a_wrong_setting_is_told(dsn: str, setting: str) -> None:
     assert len(caught.value.problems) == 1
 
 
+@conforms("S191", "S193")
 async def test_all_wrong_settings_are_told_at_once(dsn: str) -> None:
     wrong = {name: value for setting in WRONG.values() for name, value in setting.items()}
     with pytest.raises(InvalidConfig) as caught:
@@ -246,6 +252,7 @@ async def test_a_queue_of_no_step_beside_others_is_logged(
     assert ["'former'" in record.getMessage() for record in caplog.records] == [True]
 
 
+@conforms("S192")
 async def test_an_option_that_there_is_not_is_told(dsn: str) -> None:
     with pytest.raises(TypeError, match="heartbeats"):
         connected(dsn, heartbeats=timedelta(seconds=1))
@@ -254,6 +261,7 @@ async def test_an_option_that_there_is_not_is_told(dsn: str) -> None:
 # -- life
 
 
+@conforms("S190")
 async def test_a_mesh_works_on_a_host_s_own_pool_and_oban(dsn: str) -> None:
     async with on_host(dsn, WORKFLOWS) as mesh:
         assert (await play(mesh, Say)).status == "completed"
@@ -314,6 +322,7 @@ async def test_a_closed_mesh_can_be_opened_again(dsn: str) -> None:
                     assert ended.status == "completed"
 
 
+@conforms("S194")
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_a_mesh_that_is_not_open_starts_nothing_and_says_so(dsn: str, when: str) -> None:
     async with own_pool(dsn) as pool:

@@ -87,6 +87,7 @@ def attempts(run: RunDetails) -> list[tuple[int, str]]:
     return [(a.number, a.status) for a in step_of(run, "charge").attempts]
 
 
+@conforms("S173")
 async def test_an_interrupted_step_waits_and_says_so(dsn: str) -> None:
     async with interrupted(dsn, Charge) as (mesh, run):
         assert (run.status, run.current_steps) == ("paused", ("charge",))

@@ -23,6 +23,7 @@ from squid_mesh import (
     step,
 )
 from tests.clock import advance, every, now, one, wake_jobs
+from tests.conformance import conforms
 from tests.meshes import (
     Probe,
     Workflows,
@@ -179,6 +180,7 @@ def attempts_of(run: RunDetails) -> list[tuple[int, str, str | None]]:
     ]
 
 
+@conforms("S68", "S69", "S72", "S103")
 async def test_attempts_are_numbered_and_keep_their_errors(mesh: Mesh) -> None:
     run = await play(mesh, AtOnce)
 
@@ -201,6 +203,7 @@ async def test_each_attempt_has_its_own_times(mesh: Mesh) -> None:
     assert moments == sorted(moments)
 
 
+@conforms("S100", "S101")
 async def test_a_growing_backoff_doubles_up_to_its_maximum(mesh: Mesh, dsn: str) -> None:
     run = await mesh.start_run(Growing)
     delays: list[timedelta] = []
@@ -221,6 +224,7 @@ async def test_a_constant_backoff_stays_the_same(mesh: Mesh, dsn: str) -> None:
     assert (await ended(mesh, run.id)).output(Steady.work) == 3
 
 
+@conforms("S100")
 async def test_jitter_spreads_a_backoff_by_a_quarter(mesh: Mesh, dsn: str) -> None:
     runs = [await mesh.start_run(Jittery) for _ in range(8)]
     delays = [await failed(dsn, run.id, 1) for run in runs]
@@ -228,6 +232,7 @@ async def test_jitter_spreads_a_backoff_by_a_quarter(mesh: Mesh, dsn: str) -> No
     assert len(set(delays)) > 1
 
 
+@conforms("S102")
 async def test_a_run_that_waits_for_its_retry_says_so(mesh: Mesh, dsn: str) -> None:
     run = await mesh.start_run(Growing)
     await failed(dsn, run.id, 1)
@@ -268,6 +273,7 @@ async def test_retry_later_is_a_failure_without_a_policy(mesh: Mesh) -> None:
     assert message_of(run) == "the bank is closed"
 
 
+@conforms("S105")
 @pytest.mark.parametrize("workflow", [StopOn, NotRetryable])
 async def test_some_failures_are_final(mesh: Mesh, workflow: type[Workflow[NoPayload]]) -> None:
     run = await play(mesh, workflow)
@@ -275,6 +281,7 @@ async def test_some_failures_are_final(mesh: Mesh, workflow: type[Workflow[NoPay
     assert attempts_of(run) == [(1, "failed", "attempt 1")]
 
 
+@conforms("S69", "S99")
 async def test_the_last_attempt_s_error_is_the_run_s(mesh: Mesh) -> None:
     run = await play(mesh, Exhausted)
 
@@ -289,6 +296,7 @@ async def test_the_last_attempt_s_error_is_the_run_s(mesh: Mesh) -> None:
     ]
 
 
+@conforms("S95")
 async def test_an_error_route_is_taken_after_the_last_attempt(mesh: Mesh) -> None:
     run = await play(mesh, ExhaustedWithRoute)
     assert run.status == "completed"
@@ -296,6 +304,7 @@ async def test_an_error_route_is_taken_after_the_last_attempt(mesh: Mesh) -> Non
     assert [status for _, status, _ in attempts_of(run)] == ["failed", "failed"]
 
 
+@conforms("S82")
 async def test_an_early_job_is_put_back(mesh: Mesh, dsn: str) -> None:
     run = await mesh.start_run(Growing)
     await failed(dsn, run.id, 1)

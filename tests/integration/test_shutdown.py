@@ -2,25 +2,28 @@
 
 import asyncio
 import signal
-import sys
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import groupby
-from operator import itemgetter
-from uuid import UUID
+from contextlib import AsyncExitStack
+from datetime import timedelta
 
 import pytest
 
 from squid_mesh import NoPayload, Workflow
 from tests.clock import every, one
-from tests.integration import shutdown_process
+from tests.integration.leaving import (
+    Worker,
+    are_ended,
+    attempts,
+    begun_at,
+    claimed,
+    has_no_gaps,
+    have_ended,
+    start,
+    worker,
+)
 from tests.integration.shutdown_process import (
     HEARTBEAT,
     STEPS,
-    WORKFLOWS,
     Busy,
     Deaf,
     DeafOnce,
@@ -28,7 +31,7 @@ from tests.integration.shutdown_process import (
     Stuck,
     name_of,
 )
-from tests.meshes import eventually, on_host
+from tests.meshes import eventually
 
 SOON = 1.5
 """Seconds on top of what is promised, for a machine that has other things to do."""
@@ -40,111 +43,7 @@ NO_LEASE = 10.0
 
 RUNS = 8
 
-
-@dataclass
-class Worker:
-    """A process that drives runs."""
-
-    process: asyncio.subprocess.Process
-    boot: int = 0
-
-    async def opens(self) -> None:
-        """Let it open its mesh."""
-        self.tell("open")
-        (boot,) = await self.says("up")
-        self.boot = int(boot)
-
-    async def says(self, what: str) -> list[str]:
-        """The rest of its next line, which begins so."""
-        assert self.process.stdout
-        first, *rest = (await self.process.stdout.readline()).decode().split()
-        assert first == what
-        return rest
-
-    async def says_when(self, what: str) -> float:
-        """When it said so."""
-        (moment,) = await self.says(what)
-        return float(moment)
-
-    def tell(self, line: str) -> None:
-        """Let a body go on."""
-        assert self.process.stdin
-        self.process.stdin.write(f"{line}\n".encode())
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-        self.process.send_signal(signal.SIGTERM)
-
-    async def is_gone(self) -> int:
-        """Its exit code."""
-        return await asyncio.wait_for(self.process.wait(), 10)
-
-
-@asynccontextmanager
-async def worker(dsn: str, grace: float) -> AsyncGenerator[Worker]:
-    """A process that is about to open its mesh."""
-    start = f"from {shutdown_process.__name__} import start; start()"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", start, dsn, str(grace)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        worker = Worker(process)
-        await worker.says("ready")
-        yield worker
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-async def start(dsn: str, workflow: type[Workflow[NoPayload]], count: int) -> list[UUID]:
-    """Start runs where nobody drives them but the workers."""
-    async with on_host(dsn, WORKFLOWS, queues={}) as mesh:
-        return [run.id for run in await mesh.start_runs(workflow, [{}] * count)]
-
-
-async def have_ended(dsn: str, count: int) -> None:
-    """Wait until so many runs have."""
-
-    async def have() -> bool:
-        return (
-            len(await every(dsn, "select 1 from squid_mesh.runs where ended_at < now()")) >= count
-        )
-
-    await eventually(have)
-
-
-async def are_ended(dsn: str) -> None:
-    """Wait until all runs have completed."""
-    await have_ended(dsn, len(await every(dsn, "select 1 from squid_mesh.runs")))
-    assert await every(dsn, "select distinct status from squid_mesh.runs") == [("completed",)]
-
-
-async def claimed(dsn: str, boot: int, step: str, count: int = 1) -> None:
-    """Wait until a process has begun a step of so many runs."""
-
-    async def is_claimed() -> bool:
-        query = "select count(*) from squid_mesh.steps where claim = %s and step = %s"
-        (found,) = await one(dsn, query, boot, step)
-        return bool(found >= count)
-
-    await eventually(is_claimed)
-
-
-async def attempts(dsn: str, step: str) -> list[tuple[int, str, int]]:
-    """Number, status and boot of every attempt at a step, in order."""
-    query = "select number, status, claim from squid_mesh.step_attempts where step = %s order by 1"
-    return [(number, status, claim) for number, status, claim in await every(dsn, query, step)]
-
-
-async def begun_at(dsn: str, step: str, number: int) -> float:
-    """When an attempt began."""
-    query = "select max(started_at) from squid_mesh.step_attempts where step = %s and number = %s"
-    (moment,) = await one(dsn, query, step, number)
-    assert isinstance(moment, datetime)
-    return moment.timestamp()
+MORE_THAN_ONE_TAKES = 25
 
 
 async def test_under_load_runs_go_on_elsewhere_without_a_gap(dsn: str) -> None:
@@ -302,12 +201,87 @@ async def test_what_is_left_behind_is_left_to_whoever_comes(dsn: str) -> None:
     assert await every(dsn, last, name_of(STEPS - 1)) == [(heir.boot,)]
 
 
-async def has_no_gaps(dsn: str) -> None:
-    """Every step's attempts are numbered 1…n, and all but the last were interrupted."""
-    rows = await every(
-        dsn, "select run_id, step, number, status from squid_mesh.step_attempts order by 1, 2, 3"
+async def test_to_ask_again_changes_nothing(dsn: str) -> None:
+    """A second SIGTERM, or more: what is under way still has its time."""
+    async with worker(dsn, grace=30.0) as leaving:
+        await leaving.opens()
+        await start(dsn, Held, 1)
+        await leaving.says("begun")
+        leaving.terminate()
+        await leaving.says_when("stopping")
+        for _ in range(3):
+            leaving.terminate()
+        leaving.tell("well done")
+        await leaving.says_when("down")
+        assert await leaving.is_gone() == 0
+    assert [status for _, status, _ in await attempts(dsn, "work")] == ["completed"]
+
+
+async def test_to_insist_ends_it_at_once(dsn: str) -> None:
+    """Ctrl-C twice, in a program that leaves that to asyncio: whoever is left takes over."""
+    lease = timedelta(seconds=1)
+    async with worker(dsn, 30.0, lease) as leaving, worker(dsn, 0.0, lease) as staying:
+        await leaving.opens()
+        await start(dsn, Stuck, 1)
+        await claimed(dsn, leaving.boot, "work")
+        leaving.process.send_signal(signal.SIGINT)
+        await stops_fetching(dsn)
+        asked = time.monotonic()
+        leaving.process.send_signal(signal.SIGINT)
+        assert await leaving.is_gone() != 0
+        assert time.monotonic() - asked < 3 + SOON
+        await staying.opens()
+        await are_ended(dsn)
+    assert await attempts(dsn, "work") == [
+        (1, "interrupted", leaving.boot),
+        (2, "completed", staying.boot),
+    ]
+
+
+async def stops_fetching(dsn: str) -> None:
+    """Wait until a process that ends has said so to the others."""
+
+    async def is_paused() -> bool:
+        paused = "select 1 from oban_producers where (meta ->> 'paused')::bool"
+        return bool(await every(dsn, paused))
+
+    await eventually(is_paused)
+
+
+async def test_a_rolling_restart_loses_no_time_but_of_steps_under_way(dsn: str) -> None:
+    """Two workers under load are replaced one by one, as a deployment does."""
+    async with AsyncExitStack() as stack:
+        old: list[Worker] = []
+        new: list[Worker] = []
+        for processes in (old, new):
+            starting = [stack.enter_async_context(worker(dsn, grace=10.0)) for _ in range(2)]
+            processes.extend(await asyncio.gather(*starting))
+        for process in old:
+            await process.opens()
+        await start(dsn, Busy, MORE_THAN_ONE_TAKES)
+        for leaving, coming in zip(old, new, strict=True):
+            await claimed(dsn, leaving.boot, "step_05")
+            await coming.opens()
+            leaving.terminate()
+            await leaving.says_when("stopping")
+            await leaving.says_when("down")
+            assert await leaving.is_gone() == 0
+            await start(dsn, Busy, MORE_THAN_ONE_TAKES)
+        await are_ended(dsn)
+
+    assert await every(dsn, "select 1 from squid_mesh.attempts") == []
+    ((longest, median),) = await every(
+        dsn,
+        """
+        select max(gap), percentile_cont(0.5) within group (order by gap)
+        from (
+          select extract(epoch from started_at - lag(finished_at) over in_run)::float8 as gap
+          from squid_mesh.steps window in_run as (partition by run_id order by step)
+        ) gaps
+        """,
     )
-    for _, of_step in groupby(rows, key=itemgetter(0, 1)):
-        numbers, statuses = zip(*((number, status) for *_, number, status in of_step), strict=True)
-        assert numbers == tuple(range(1, len(numbers) + 1))
-        assert statuses == ("interrupted",) * (len(numbers) - 1) + ("completed",)
+    assert median < 0.05, "steps follow each other"
+    assert longest < A_HEARTBEAT, "a run that changes process waits for nothing but its job"
+    claims = "select distinct claim from squid_mesh.steps"
+    boots = {boot for (boot,) in await every(dsn, claims)}
+    assert boots == {process.boot for process in [*old, *new]}

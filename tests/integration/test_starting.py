@@ -27,6 +27,7 @@ from squid_mesh import (
     step,
 )
 from tests.clock import every, one
+from tests.conformance import conforms
 from tests.meshes import Probe, ended, oban_on, on_host, own_pool, play
 
 SECONDS = timedelta(seconds=5)
@@ -86,6 +87,7 @@ async def rows(dsn: str) -> tuple[int, int, int]:
     return (counts[0], counts[1], counts[2])
 
 
+@conforms("S43", "S47", "S151")
 async def test_a_started_run_is_pending_and_tells_what_was_stored(mesh: Mesh) -> None:
     run = await mesh.start_run(
         TakeOrder, Order(number=7, items=[Item(sku="a")]), tags={"team": "ops"}, key="k"
@@ -104,6 +106,7 @@ async def test_a_started_run_is_pending_and_tells_what_was_stored(mesh: Mesh) ->
     assert run.id.version == 7
 
 
+@conforms("S52", "S81")
 async def test_what_was_started_is_what_is_read_again(mesh: Mesh, probe: Probe) -> None:
     run = await mesh.start_run(Nightly)
     await probe.begun.wait()
@@ -115,17 +118,20 @@ async def test_what_was_started_is_what_is_read_again(mesh: Mesh, probe: Probe) 
     probe.gate.set()
 
 
+@conforms("S37")
 async def test_defaults_are_stored_once_and_secrets_as_they_are(mesh: Mesh, dsn: str) -> None:
     run = await mesh.start_run(TakeOrder, Order(number=7))
     (stored,) = await one(dsn, "select payload from squid_mesh.runs where id = %s", run.id)
     assert stored == {"number": 7, "items": [], "note": "none", "token": "hush"}
 
 
+@conforms("S38")
 async def test_a_mapping_is_a_payload_too(mesh: Mesh) -> None:
     run = await play(mesh, TakeOrder, {"number": 7, "note": "from a form"})
     assert run.output(TakeOrder.take) == "7 from a form"
 
 
+@conforms("S46", "S47")
 async def test_another_trigger_may_be_named(mesh: Mesh) -> None:
     run = await mesh.start_run(TakeOrder, Order(number=7), trigger="nightly")
     assert run.trigger == "nightly"
@@ -138,6 +144,7 @@ async def test_a_workflow_without_a_payload_is_started_by_itself(mesh: Mesh, pro
     assert (run.status, run.payload) == ("completed", {})
 
 
+@conforms("S40")
 async def test_every_problem_of_a_mapping_is_told_at_once(mesh: Mesh, dsn: str) -> None:
     wrong = {"note": 7, "extra": 1, "another": 2, "items": [{"sku": "a", "count": "three"}]}
     with pytest.raises(InvalidPayload) as caught:
@@ -152,6 +159,7 @@ async def test_every_problem_of_a_mapping_is_told_at_once(mesh: Mesh, dsn: str) 
     assert await rows(dsn) == (0, 0, 0)
 
 
+@conforms("S36", "S42")
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -178,6 +186,7 @@ async def test_a_wrong_payload_is_refused_and_leaves_nothing(
     assert await rows(dsn) == (0, 0, 0)
 
 
+@conforms("S39")
 async def test_a_payload_is_wanted_where_fields_are_required(mesh: Mesh) -> None:
     with pytest.raises(InvalidPayload) as caught:
         await mesh.start_run(TakeOrder)
@@ -200,6 +209,7 @@ async def test_another_workflow_s_payload_is_refused(mesh: Mesh) -> None:
         await mesh.start_run(TakeOrder, NoPayload())  # type: ignore[misc]  # checkers see it
 
 
+@conforms("S43")
 async def test_a_trigger_that_is_not_declared_is_refused(mesh: Mesh, dsn: str) -> None:
     with pytest.raises(InvalidTrigger, match="it declares by_hand, nightly") as caught:
         await mesh.start_run(TakeOrder, Order(number=1), trigger="hourly")
@@ -207,6 +217,7 @@ async def test_a_trigger_that_is_not_declared_is_refused(mesh: Mesh, dsn: str) -
     assert await rows(dsn) == (0, 0, 0)
 
 
+@conforms("S44")
 async def test_a_workflow_that_the_mesh_was_not_given_is_refused(mesh: Mesh) -> None:
     with pytest.raises(UnknownWorkflow, match="Elsewhere"):
         await mesh.start_run(Elsewhere)

@@ -8,6 +8,7 @@ import psycopg
 
 from squid_mesh import ENDED
 from squid_mesh.engine.states import Counts, run_status
+from tests.conformance import conforms
 
 INSERT = """
 insert into squid_mesh.runs (id, workflow, definition, trigger, payload, open_ends, running, queued,
@@ -19,6 +20,7 @@ returning status, resting
 """
 
 
+@conforms("S59")
 def test_the_status_column_is_the_engine_s_fold(dsn: str) -> None:
     """Every combination of counts up to 2, begun, cancelling and outcome."""
     with psycopg.connect(dsn) as connection:

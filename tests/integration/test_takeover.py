@@ -16,6 +16,7 @@ import pytest
 from squid_mesh import Mesh, RunDetails
 from squid_mesh.runtime import waiting
 from tests.clock import every, one
+from tests.conformance import conforms
 from tests.integration import worker_process
 from tests.integration.worker_process import (
     HEARTBEAT,
@@ -117,6 +118,7 @@ async def start(dsn: str) -> UUID:
         return (await mesh.start_run(Again)).id
 
 
+@conforms("S171", "S172")
 async def test_a_killed_process_s_step_is_taken_over(dsn: str, desk: Desk) -> None:
     async with worker(dsn) as doomed:
         run = await start(dsn)
@@ -139,6 +141,7 @@ async def test_a_killed_process_s_step_is_taken_over(dsn: str, desk: Desk) -> No
     assert [(event.type, event.step) for event in details.audit_events] == [("interrupted", "work")]
 
 
+@conforms("S173")
 async def test_a_step_that_may_not_be_tried_again_fails_its_run(dsn: str, desk: Desk) -> None:
     async with worker(dsn) as doomed:
         async with on_host(dsn, WORKFLOWS, queues={}) as mesh:
@@ -156,6 +159,7 @@ async def test_a_step_that_may_not_be_tried_again_fails_its_run(dsn: str, desk: 
     assert desk.said.empty()
 
 
+@conforms("S174")
 async def test_a_stopped_process_s_late_result_changes_nothing(dsn: str, desk: Desk) -> None:
     async with worker(dsn) as zombie:
         run = await start(dsn)
@@ -178,6 +182,7 @@ async def test_a_stopped_process_s_late_result_changes_nothing(dsn: str, desk: D
     assert len(details.audit_events) == 1
 
 
+@conforms("S60", "S174")
 async def test_a_result_that_comes_after_the_end_changes_nothing(dsn: str, desk: Desk) -> None:
     async with worker(dsn) as zombie:
         run = await start(dsn)
@@ -251,6 +256,7 @@ async def test_a_process_that_ends_cleanly_leaves_no_boot_behind(dsn: str) -> No
     assert await every(dsn, "select 1 from squid_mesh.workers") == []
 
 
+@conforms("S171")
 async def test_a_living_process_keeps_its_steps_however_long_they_take(
     dsn: str, desk: Desk
 ) -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +45,7 @@ from squid_mesh.telemetry import (
     StepStarted,
 )
 from tests.clock import advance, every, one
+from tests.conformance import conforms
 from tests.meshes import Probe, Workflows, ended, eventually, on_host, play
 
 HOUR = timedelta(hours=1)
@@ -161,7 +162,9 @@ class Heard:
 
 
 def told(event: RunEvent) -> Told:
-    left_out = {"run_id", "workflow", "duration"}
+    left_out = {"run_id", "workflow", "duration", "waited", "at", "trace"}
+    if not isinstance(event, RunCreated):
+        left_out.add("trigger")
     content = [getattr(event, f.name) for f in fields(event) if f.name not in left_out]
     return (type(event), *content)
 
@@ -207,6 +210,7 @@ async def heard_of(heard: Heard, run_id: UUID, kind: type[RunEvent]) -> None:
 # in order
 
 
+@conforms("S176", "S178", "S179", "S181")
 async def test_a_run_that_completes(mesh: Mesh, heard: Heard) -> None:
     run = await play(mesh, Straight)
     assert heard.of(run.id) == [
@@ -220,6 +224,7 @@ async def test_a_run_that_completes(mesh: Mesh, heard: Heard) -> None:
     assert {event.workflow for event in heard.events} == {"Straight"}
 
 
+@conforms("S177")
 async def test_durations_are_those_of_the_attempts(mesh: Mesh, heard: Heard, probe: Probe) -> None:
     run = await mesh.start_run(Slow)
     await probe.begun.wait()
@@ -236,6 +241,7 @@ def mesh_dsn(mesh: Mesh) -> str:
     return mesh._settings.dsn
 
 
+@conforms("S176", "S179", "S181")
 async def test_a_retry(mesh: Mesh, heard: Heard) -> None:
     run = await play(mesh, Flaky)
     assert heard.of(run.id) == [
@@ -249,6 +255,7 @@ async def test_a_retry(mesh: Mesh, heard: Heard) -> None:
     ]
 
 
+@conforms("S177")
 async def test_a_body_that_asks_to_be_retried_later(mesh: Mesh, dsn: str, heard: Heard) -> None:
     run = await mesh.start_run(Later)
     await heard_of(heard, run.id, StepRetryScheduled)
@@ -267,6 +274,7 @@ async def test_a_body_that_asks_to_be_retried_later(mesh: Mesh, dsn: str, heard:
     ]
 
 
+@conforms("S179", "S181")
 async def test_a_failure_without_a_route(mesh: Mesh, heard: Heard) -> None:
     run = await play(mesh, Broken)
     assert heard.of(run.id) == [
@@ -277,6 +285,7 @@ async def test_a_failure_without_a_route(mesh: Mesh, heard: Heard) -> None:
     ]
 
 
+@conforms("S181")
 async def test_a_failure_with_a_route(mesh: Mesh, heard: Heard) -> None:
     run = await play(mesh, Routed)
     assert heard.of(run.id) == [
@@ -306,6 +315,7 @@ async def test_a_wait(mesh: Mesh, dsn: str, heard: Heard) -> None:
     ]
 
 
+@conforms("S182")
 async def test_a_pause(mesh: Mesh, heard: Heard) -> None:
     run = await mesh.start_run(Held)
     await heard_of(heard, run.id, StepPaused)
@@ -370,9 +380,49 @@ async def test_a_cancellation_in_a_transaction_is_not_told_before_it_is_true(
     assert heard.of(run.id)[-1] == (RunEnded, "cancelled" if commits else "completed")
 
 
+# what every event has
+
+
+async def test_events_are_dated_and_say_the_trigger(mesh: Mesh, heard: Heard) -> None:
+    before = datetime.now(UTC)
+    run = await play(mesh, Flaky)
+    moments = [event.at for event in heard.events if event.run_id == run.id]
+    assert moments == sorted(moments)
+    assert before <= moments[0] <= moments[-1] <= datetime.now(UTC)
+    assert {event.trigger for event in heard.events} == {"manual"}
+
+
+async def test_a_cancelled_run_says_how_long_it_took(mesh: Mesh, dsn: str, heard: Heard) -> None:
+    run = await mesh.start_run(Held)
+    await heard_of(heard, run.id, StepPaused)
+    await advance(dsn, HOUR)
+    await mesh.cancel_run(run.id)
+    assert HOUR.total_seconds() <= end_of(heard, run.id).duration < HOUR.total_seconds() + 60
+
+
+async def test_a_run_that_ends_with_a_recovery_says_how_long_it_took(
+    dsn: str, probe: Probe, heard: Heard
+) -> None:
+    async with observed(dsn, probe) as leaving:
+        run = await leaving.start_run(AtMostOnce)
+        await probe.begun.wait()
+    await advance(dsn, HOUR)
+    async with observed(dsn, probe, heard) as heir:
+        await ended(heir, run.id)
+        await heard_of(heard, run.id, RunEnded)
+    assert HOUR.total_seconds() <= end_of(heard, run.id).duration < HOUR.total_seconds() + 60
+    assert {event.trigger for event in heard.events} == {"manual"}
+
+
+def end_of(heard: Heard, run_id: UUID) -> RunEnded:
+    (end,) = (e for e in heard.events if isinstance(e, RunEnded) and e.run_id == run_id)
+    return end
+
+
 # starting in a host's transaction
 
 
+@conforms("S180")
 async def test_a_start_in_a_transaction_is_told_by_the_first_claim(
     mesh: Mesh, dsn: str, heard: Heard
 ) -> None:
@@ -544,6 +594,7 @@ class Checking:
         return self._connection.execute(query.encode(), parameters).fetchone() is not None
 
 
+@conforms("S180")
 async def test_what_is_told_is_committed(dsn: str, probe: Probe) -> None:
     checking = Checking(dsn)
     try:

@@ -8,6 +8,7 @@ import pytest
 
 from squid_mesh import Mesh, NoPayload, Payload, RunDetails, Workflow, complete, step, wait
 from tests.clock import advance, every, now, one, wake_jobs
+from tests.conformance import conforms
 from tests.meshes import Workflows, ended, eventually, history, on_host, step_of
 
 DAY = timedelta(days=1)
@@ -62,6 +63,7 @@ async def asleep(mesh: Mesh, run_id: UUID) -> RunDetails:
     return await history(mesh, run_id)
 
 
+@conforms("S125")
 async def test_a_sleeping_run_is_running_and_says_until_when(mesh: Mesh, dsn: str) -> None:
     started = await mesh.start_run(CoolOff)
     run = await asleep(mesh, started.id)
@@ -74,6 +76,7 @@ async def test_a_sleeping_run_is_running_and_says_until_when(mesh: Mesh, dsn: st
     assert step_of(run, "after").status == "waiting"
 
 
+@conforms("S89", "S125")
 async def test_a_wait_completes_when_its_time_has_come(mesh: Mesh, dsn: str) -> None:
     run = await mesh.start_run(CoolOff)
     await asleep(mesh, run.id)
@@ -88,6 +91,7 @@ async def test_a_wait_completes_when_its_time_has_come(mesh: Mesh, dsn: str) -> 
     assert "cool_off" not in details.context
 
 
+@conforms("S125")
 async def test_a_wait_is_not_over_a_moment_before(mesh: Mesh, dsn: str) -> None:
     run = await mesh.start_run(CoolOff)
     await asleep(mesh, run.id)
@@ -131,12 +135,14 @@ async def test_a_wait_may_come_from_the_payload(
     assert (await ended(mesh, run.id)).output(AsPaid.after) == "after"
 
 
+@conforms("S15")
 @pytest.mark.parametrize("delay", [timedelta(0), timedelta(days=-3)])
 async def test_a_wait_for_no_time_is_over_at_once(mesh: Mesh, delay: timedelta) -> None:
     run = await mesh.start_run(AsPaid, Delay(delay=delay))
     assert (await ended(mesh, run.id)).status == "completed"
 
 
+@conforms("S15", "S126")
 async def test_a_wait_may_come_from_an_output(mesh: Mesh, dsn: str) -> None:
     run = await mesh.start_run(AsChosen)
     details = await asleep(mesh, run.id)
@@ -147,6 +153,7 @@ async def test_a_wait_may_come_from_an_output(mesh: Mesh, dsn: str) -> None:
     assert (await ended(mesh, run.id)).status == "completed"
 
 
+@conforms("S125")
 async def test_a_sleeping_run_needs_no_process(dsn: str) -> None:
     async with on_host(dsn, WORKFLOWS) as mesh:
         run = await mesh.start_run(CoolOff)

@@ -47,6 +47,11 @@ class Proxy:
         self._wanted: dict[str, bool] = {}
         self._lost: dict[str, asyncio.Event] = {}
         self._leaves_open = False
+        self.delay = 0.0
+        """Seconds that each answer of the server takes on its way."""
+        self.flows = asyncio.Event()
+        """Cleared, nothing comes through either way, and nobody is told."""
+        self.flows.set()
         self.seen: Counter[str] = Counter()
         """How often each of our statements was executed."""
         self._links: set[asyncio.Task[None]] = set()
@@ -124,12 +129,16 @@ class Proxy:
                 if self._leaves_open:
                     await asyncio.Event().wait()  # until everything ends
                 return
+            await self.flows.wait()
             link.server.write(_message(kind, body))
             await link.server.drain()
         link.cut()
 
     async def _answers(self, server: asyncio.StreamReader, link: _Link) -> None:
         async for kind, body in _messages(server):
+            if self.delay and kind == _READY:
+                await asyncio.sleep(self.delay)
+            await self.flows.wait()
             if not link.losing:
                 link.client.write(_message(kind, body))
                 await link.client.drain()

@@ -11,6 +11,7 @@ from psycopg.errors import DeadlockDetected
 
 from squid_mesh.runtime.scheduling import Tick
 from tests.clock import advance, every, one, wake_jobs
+from tests.conformance import conforms
 from tests.laws import crons
 from tests.laws.journal import Journal
 from tests.laws.processes import worker, workers
@@ -81,6 +82,7 @@ async def settled(dsn: str) -> bool:
     return await all_ended(dsn) and not await every(dsn, busy)
 
 
+@conforms("S166")
 async def test_in_two_processes_with_everything_delivered_again(dsn: str, journal: Journal) -> None:
     """And with clocks that step back, jobs that get lost, and windows that were missed."""
     chance = random.Random(8)  # noqa: S311 (an order, not a secret)

@@ -3,6 +3,7 @@
 from squid_mesh.engine.states import StepStatus
 from squid_mesh.store.records import Advanced, Claim, Claimed, Nothing, Progress, Stale
 from tests.clock import every
+from tests.conformance import conforms
 from tests.laws.journal import Journal
 from tests.laws.processes import workers
 from tests.laws.workflows import BODIES, SHORT_SHAPES
@@ -15,6 +16,7 @@ select queue, worker, args, max_attempts from oban_jobs where state <> 'schedule
 """
 
 
+@conforms("S64", "S66")
 async def test_in_two_processes_with_every_job_delivered_thrice(dsn: str, journal: Journal) -> None:
     """Each body looks for its own claim, on a connection that is neither's."""
     async with on_host(dsn, SHORT_SHAPES, queues={}) as mesh:
@@ -65,6 +67,7 @@ async def test_a_step_that_was_handed_over_isn_t_taken_along_when_the_answer_was
     assert confirmed == Advanced(None)
 
 
+@conforms("S64")
 async def test_a_claim_is_made_once_whatever_the_group(dsn: str) -> None:
     """A step that is asked for while it runs, has completed or isn't there gives nothing."""
     async with hands(dsn, 2) as (hand, other):

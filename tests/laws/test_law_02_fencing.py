@@ -14,6 +14,7 @@ import pytest
 from squid_mesh import SETTLED, Workflow
 from squid_mesh.store.records import Claim, Claimed, Interrupted, Stale
 from tests.clock import every
+from tests.conformance import conforms
 from tests.laws.journal import Journal
 from tests.laws.processes import Process, worker
 from tests.laws.records import KINDS, record
@@ -45,6 +46,7 @@ async def jobs(dsn: str) -> list[tuple[object, ...]]:
     return await every(dsn, "select j::text from oban_jobs j order by id")
 
 
+@conforms("S67", "S130", "S174")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_an_older_claim_says_is_refused(dsn: str, kind: str) -> None:
     async with hands(dsn, 2) as (old, new):
@@ -66,6 +68,7 @@ async def test_what_an_older_claim_says_is_refused(dsn: str, kind: str) -> None:
     assert await unsound(dsn) == []
 
 
+@conforms("S67")
 async def test_a_failure_by_an_older_claim_is_refused(dsn: str) -> None:
     """The way of failing that takes the run's lock first."""
     async with hands(dsn, 2) as (old, new):
@@ -78,6 +81,7 @@ async def test_a_failure_by_an_older_claim_is_refused(dsn: str) -> None:
         assert await tables(dsn) == before
 
 
+@conforms("S120")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_same_result_again_is_a_success_that_changes_nothing(dsn: str, kind: str) -> None:
     """As it comes when the answer to its first flush was lost: written again, then confirmed."""
@@ -93,6 +97,7 @@ async def test_the_same_result_again_is_a_success_that_changes_nothing(dsn: str,
     assert confirmed == outcome
 
 
+@conforms("S174")
 async def test_a_process_that_stood_still_past_its_lease_changes_nothing(
     dsn: str, journal: Journal
 ) -> None:

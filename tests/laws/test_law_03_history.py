@@ -11,6 +11,7 @@ from squid_mesh.runtime.cancelling import cancel
 from squid_mesh.runtime.facts import NO_FACTS
 from squid_mesh.store.records import Claim, Claimed, Ended, Interrupted
 from tests.clock import every
+from tests.conformance import conforms
 from tests.laws.records import KINDS, record
 from tests.laws.worlds import LONE, PAIR, STATEMENTS, Hand, hands, started, unsound
 
@@ -97,6 +98,7 @@ ATTACKS: list[Callable[[Completed], Awaitable[None]]] = [
 ]
 
 
+@conforms("S60", "S67")
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 async def test_no_statement_changes_a_completed_step(
     dsn: str, attack: Callable[[Completed], Awaitable[None]]
@@ -113,6 +115,7 @@ async def test_no_statement_changes_a_completed_step(
     assert await every(dsn, "select 1 from squid_mesh.attempts where step = 'left'") == []
 
 
+@conforms("S68")
 async def test_attempts_are_numbered_without_gaps_whatever_happens(dsn: str) -> None:
     """Failures, interruptions, sleeps and parking in random order; what was written stays."""
     chance = random.Random(SEED)  # noqa: S311 (an order, not a secret)

@@ -11,6 +11,7 @@ import pytest
 
 from squid_mesh import Mesh, RunDetails, Workflow
 from tests.clock import every
+from tests.conformance import conforms
 from tests.laws.journal import Journal
 from tests.laws.processes import spawn
 from tests.laws.worker import HEARTBEAT, LEASE, OVERDUE
@@ -22,6 +23,7 @@ AT_LEAST = {"Branching": 12, "Joining": 12, "Doomed": 6}
 """Boundaries that such a run has: before and after its start, each first claim, each result."""
 
 
+@conforms("S70", "S71", "S78", "S206")
 @pytest.mark.parametrize("workflow", [Branching, Joining, Doomed])
 async def test_a_run_goes_on_from_wherever_its_process_died(
     dsn: str,

@@ -31,6 +31,7 @@ _OF_A_STEP = 2 * len(["begin", "enter", "write", "name", "advance", "commit"])
 AT_LEAST = {"PayTogether": 3 * _OF_A_STEP, "PayOtherwise": 2 * _OF_A_STEP - 4}
 
 
+@pytest.mark.timeout(600)  # some forty processes, one after the other
 @pytest.mark.parametrize("workflow", CRASHING)
 async def test_an_effect_is_there_once_and_never_without_its_result(
     dsn: str,

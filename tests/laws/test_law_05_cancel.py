@@ -17,6 +17,7 @@ from psycopg import AsyncConnection
 from squid_mesh import InvalidTransition, Mesh, Run, RunNotFound, RunStatus, Workflow
 from squid_mesh.store.records import Claim, Ended, Nothing, Stopped
 from tests.clock import advance, every
+from tests.conformance import conforms
 from tests.laws.journal import Journal
 from tests.laws.processes import workers
 from tests.laws.records import KINDS, record
@@ -81,6 +82,7 @@ async def nothing_can_be_claimed(dsn: str, run_id: UUID) -> None:
 # in every state
 
 
+@conforms("S141")
 @in_both_ways
 async def test_a_run_that_has_not_begun(dsn: str, journal: Journal, cancel: Cancel) -> None:
     async with on_host(dsn, WORKFLOWS, queues={}) as idle:
@@ -95,6 +97,7 @@ async def test_a_run_that_has_not_begun(dsn: str, journal: Journal, cancel: Canc
     assert await unsound(dsn) == []
 
 
+@conforms("S57", "S142", "S143")
 @in_both_ways
 @pytest.mark.parametrize(
     ("workflow", "status"), [(RetriedLater, "retrying"), (LongSleep, "running"), (Gated, "paused")]
@@ -121,6 +124,7 @@ async def test_a_run_with_nothing_under_way(
     assert await unsound(dsn) == []
 
 
+@conforms("S61", "S75", "S83", "S142", "S146")
 @in_both_ways
 async def test_a_run_with_a_body_under_way(
     mesh: Mesh, dsn: str, journal: Journal, cancel: Cancel
@@ -138,6 +142,7 @@ async def test_a_run_with_a_body_under_way(
     assert await unsound(dsn) == []
 
 
+@conforms("S61")
 @in_both_ways
 async def test_a_run_with_several_bodies_under_way(
     mesh: Mesh, dsn: str, journal: Journal, cancel: Cancel
@@ -155,6 +160,7 @@ async def test_a_run_with_several_bodies_under_way(
     assert await unsound(dsn) == []
 
 
+@conforms("S61", "S129", "S146")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_whatever_the_body_comes_to_nothing_follows(dsn: str, kind: str) -> None:
     async with hands(dsn, 1) as (hand,):
@@ -196,6 +202,7 @@ async def test_a_step_without_a_claim_is_not_given_a_job_again(dsn: str, kind: s
 # what it says, and to whom
 
 
+@conforms("S144")
 async def test_cancelling_again_changes_nothing(mesh: Mesh, dsn: str, journal: Journal) -> None:
     run = (await mesh.start_run(Held)).id
     await journal.has(1, "work")
@@ -210,6 +217,7 @@ async def test_cancelling_again_changes_nothing(mesh: Mesh, dsn: str, journal: J
     assert await tables(dsn) == before
 
 
+@conforms("S56", "S144")
 @pytest.mark.parametrize("workflow", [Chain, Doomed])
 async def test_a_run_that_has_ended_is_left_alone(
     mesh: Mesh, dsn: str, workflow: type[Workflow[Any]]
@@ -243,6 +251,7 @@ async def test_rolled_back_it_has_not_happened(mesh: Mesh, dsn: str, journal: Jo
 # against everybody else
 
 
+@conforms("S58", "S83")
 async def test_raced_against_two_processes_that_drive_the_runs(dsn: str, journal: Journal) -> None:
     """What is claimed when a cancel has returned is all that ever is."""
     chance = random.Random(SEED)  # noqa: S311 (an order, not a secret)

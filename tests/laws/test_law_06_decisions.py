@@ -11,6 +11,7 @@ import pytest
 
 from squid_mesh import Mesh
 from tests.clock import every, one
+from tests.conformance import conforms
 from tests.laws.journal import Journal
 from tests.laws.processes import spawn, worker, workers
 from tests.laws.workflows import WORKFLOWS, Gated
@@ -74,6 +75,7 @@ async def test_a_process_that_dies_once_it_has_decided(dsn: str, journal: Journa
         assert await journal.steps_of(run) == ["after"]
 
 
+@conforms("S138")
 async def test_a_process_that_dies_between_two_statements_of_it(dsn: str, journal: Journal) -> None:
     """The decision is there as a whole or not at all, and the same key makes it once."""
     async with on_host(dsn, WORKFLOWS, resources=[journal]) as mesh:

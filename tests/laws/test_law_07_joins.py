@@ -12,6 +12,7 @@ from squid_mesh import RunStatus
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.store.records import Advanced, Claim, Claimed, Ended, Outcome, Progress
 from tests.clock import every, one
+from tests.conformance import conforms
 from tests.laws.journal import Journal
 from tests.laws.processes import workers
 from tests.laws.workflows import Fan
@@ -58,6 +59,7 @@ def check_pair(outcomes: Sequence[Outcome]) -> None:
     assert Advanced(None) in outcomes
 
 
+@conforms("S123")
 async def test_in_the_same_flush(dsn: str) -> None:
     async with hands(dsn, 1) as (hand,):
         runs = await started(dsn, hand, PAIR, ROUNDS)
@@ -76,6 +78,7 @@ async def test_in_the_same_flush(dsn: str) -> None:
     assert await unsound(dsn) == []
 
 
+@conforms("S123")
 async def test_in_another_flush_of_the_process(dsn: str) -> None:
     """Two committers of one boot, which one event loop lets go at once."""
     writer = await new_boot(dsn)
@@ -101,6 +104,7 @@ async def race(ledgers: Sequence[Ledger], siblings: Sequence[Claimed]) -> list[O
     return await asyncio.gather(*(ledger.advance(record) for ledger, record in pairs))
 
 
+@conforms("S123")
 async def test_in_another_process(dsn: str) -> None:
     """Two boots; whoever takes the join is the one that it is claimed by."""
     async with hands(dsn, 2) as (here, there):
@@ -126,6 +130,7 @@ async def claim_of(hand: Hand, query: str, run_id: UUID) -> int:
     return int(row[0])
 
 
+@conforms("S108")
 async def test_not_before_the_last_one_has_completed(dsn: str) -> None:
     async with hands(dsn, 1) as (hand,):
         (run,) = await started(dsn, hand, PAIR, 1)
@@ -139,6 +144,7 @@ async def test_not_before_the_last_one_has_completed(dsn: str) -> None:
         assert await unsound(dsn) == []
 
 
+@conforms("S123")
 async def test_between_two_real_processes(dsn: str, journal: Journal) -> None:
     async with on_host(dsn, [Fan], queues={}) as mesh:
         await mesh.start_runs(Fan, [{}] * 40)

@@ -14,6 +14,7 @@ from squid_mesh import Mesh, StepStatus, Workflow
 from squid_mesh.store.committer import Refused
 from squid_mesh.store.records import Advanced, Claim
 from tests.clock import every
+from tests.conformance import conforms
 from tests.laws.journal import Journal
 from tests.laws.records import record
 from tests.laws.worker import HEARTBEAT, LEASE
@@ -171,6 +172,7 @@ async def test_one_bad_record_of_a_group_of_a_hundred(dsn: str, bad: dict[str, A
     assert await unsound(dsn) == []
 
 
+@conforms("S62", "S94")
 async def test_a_result_that_the_database_refuses_fails_its_own_run(mesh: Mesh, dsn: str) -> None:
     refused = "alter table squid_mesh.steps add check (output::text <> '37')"
     await every(dsn, refused)
@@ -186,6 +188,7 @@ async def test_a_result_that_the_database_refuses_fails_its_own_run(mesh: Mesh, 
     assert await unsound(dsn) == []
 
 
+@conforms("S50", "S51")
 async def test_a_start_that_the_database_refuses_fails_alone(mesh: Mesh, dsn: str) -> None:
     await every(dsn, "alter table squid_mesh.runs add check (payload->>'number' <> '37')")
     starts = (mesh.start_run(Echo, Numbered(number=n)) for n in range(GROUP))

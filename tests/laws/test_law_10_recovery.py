@@ -5,6 +5,7 @@ queued job. Nothing in any process's memory is needed to go on.
 """
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -25,6 +26,35 @@ from tests.meshes import QUEUE, eventually, on_host
 
 SEED = 10
 
+FATES = TAMPERING | {
+    "left executing": """
+        update oban_jobs
+        set state = 'executing', attempted_at = timezone('UTC', now()), attempt = attempt + 1
+        where id = any(%s) and state in ('available', 'scheduled', 'retryable')""",
+    "delivered to whoever is there": """
+        update oban_jobs set state = 'available', scheduled_at = timezone('UTC', now())
+        where id = any(%s)""",
+    "of another step": """
+        update oban_jobs j set args = jsonb_set(j.args, '{step}', other.args -> 'step')
+        from oban_jobs other where j.id = any(%s) and other.id = j.id + 1""",
+}
+"""What may befall single jobs, all at the same time."""
+
+_STUCK = """
+select s.run_id::text, s.step, s.status, j.state::text
+from squid_mesh.steps s
+  left join oban_jobs j on j.id = s.job_id
+  left join squid_mesh.workers w on w.boot = s.claim
+where s.status in ('pending', 'scheduled')
+      and not coalesce(
+        j.state in ('available', 'executing')
+        or j.state in ('scheduled', 'retryable')
+           and j.scheduled_at < timezone('UTC', greatest(s.due_at, now()) + interval '1 s'), false)
+   or s.status = 'running'
+      and coalesce(w.alive_at < now() - make_interval(secs => %s), true)
+"""
+"""Live steps that nobody and nothing brings on."""
+
 
 def driving(dsn: str, journal: Journal) -> AbstractAsyncContextManager[Mesh]:
     """A process that recovers quickly."""
@@ -36,8 +66,12 @@ def driving(dsn: str, journal: Journal) -> AbstractAsyncContextManager[Mesh]:
 async def start(dsn: str, count: int) -> None:
     """Start so many runs of each shape, where nobody drives them."""
     async with on_host(dsn, WORKFLOWS, queues={}) as idle:
-        for workflow in SHORT_SHAPES:
-            await idle.start_runs(workflow, [{}] * count)
+        await start_on(idle, count)
+
+
+async def start_on(mesh: Mesh, count: int) -> None:
+    for workflow in SHORT_SHAPES:
+        await mesh.start_runs(workflow, [{}] * count)
 
 
 async def befalls(dsn: str, kinds: Callable[[], str], rounds: int = 1) -> None:
@@ -87,6 +121,50 @@ async def test_everything_befalls_the_jobs_of_two_processes(dsn: str, journal: J
         await befalls(dsn, lambda: chance.choice(kinds), 60)
         await eventually(lambda: all_ended(dsn))
     await check(dsn, journal)
+
+
+async def test_hundreds_of_runs_come_through_whatever_befalls_their_jobs(
+    dsn: str, journal: Journal
+) -> None:
+    """Each job has a fate of its own, for as long as runs are started and for a while after."""
+    chance = random.Random(SEED)  # noqa: S311 (an order, not a secret)
+    fates: Counter[str] = Counter()
+    async with workers(dsn, 1), driving(dsn, journal) as mesh:
+        for _ in range(WAVES):
+            await start_on(mesh, 10)
+            for _ in range(6):
+                await meet_their_fates(dsn, chance, fates)
+        began = time.monotonic()
+        await eventually(lambda: nothing_is_stuck(dsn))
+        recovered = time.monotonic() - began
+        await eventually(lambda: all_ended(dsn))
+    assert recovered < RECOVERY, "a job that is gone is made up for within the bound"
+    assert set(fates) == set(FATES)
+    assert fates.total() > 1000
+    await check(dsn, journal)
+
+
+WAVES = 4
+
+RECOVERY = LEASE.total_seconds() + OVERDUE.total_seconds() + 2 * HEARTBEAT.total_seconds() + 2.0
+"""A job that is executed by nobody is found after a lease; then a machine may have other things
+to do."""
+
+
+async def meet_their_fates(dsn: str, chance: random.Random, fates: Counter[str]) -> None:
+    """Half of the jobs that nobody holds, each its own."""
+    async with await AsyncConnection.connect(dsn) as connection:
+        jobs = [job for (job,) in await (await connection.execute(SHARE, (0.5,))).fetchall()]
+        chance.shuffle(jobs)
+        kinds = sorted(FATES)
+        for number, kind in enumerate(kinds):
+            met = jobs[number :: len(kinds)]
+            await connection.execute(FATES[kind].encode(), (met,))
+            fates[kind] += len(met)
+
+
+async def nothing_is_stuck(dsn: str) -> bool:
+    return not await every(dsn, _STUCK, LEASE.total_seconds())
 
 
 async def test_a_process_that_starts_upon_a_backlog_drives_it_at_once(

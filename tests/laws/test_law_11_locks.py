@@ -19,6 +19,7 @@ from squid_mesh.runtime.facts import NO_FACTS
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.store.records import Advanced, Claim, Claimed, Ended, Interrupted, Progress
 from tests.clock import every, one
+from tests.conformance import conforms
 from tests.laws import journal
 from tests.laws.processes import Process, workers
 from tests.laws.worker import HEARTBEAT, LEASE
@@ -84,6 +85,7 @@ async def boot(dsn: str) -> AsyncGenerator[Boot]:
         yield Boot(hand, [one_ledger, other_ledger])
 
 
+@conforms("S175")
 async def test_a_thousand_siblings_over_four_committers_among_hosts_and_sweeps(dsn: str) -> None:
     """Two boots, cancels, a host that locks runs the other way round, all at once.
 

@@ -8,6 +8,7 @@ from psycopg import AsyncConnection
 
 from squid_mesh import Mesh, NoPayload, Workflow
 from tests.clock import every, one
+from tests.conformance import conforms
 from tests.laws.journal import Journal
 from tests.laws.processes import worker
 from tests.laws.versions import After, Before, Moved, extra
@@ -43,6 +44,7 @@ async def parked(dsn: str, run: UUID) -> list[tuple[object, ...]]:
     return await every(dsn, query, run)
 
 
+@conforms("S35")
 async def test_a_step_that_no_code_fits_is_parked_until_it_does(dsn: str, journal: Journal) -> None:
     run = await begun(dsn, journal)
     async with running(dsn, journal, After) as mesh:

@@ -11,6 +11,7 @@ from psycopg.sql import SQL, Identifier
 from squid_mesh import KeyConflict, Mesh
 from squid_mesh.telemetry import Event
 from tests.clock import every
+from tests.conformance import conforms
 from tests.laws.journal import Journal
 from tests.laws.workflows import WORKFLOWS, Chain, Fan, Held
 from tests.laws.worlds import STATEMENTS, tables, unsound
@@ -72,6 +73,7 @@ async def nothing(dsn: str) -> bool:
     return await tables(dsn) == NOTHING and not jobs
 
 
+@conforms("S50")
 @in_every_way
 async def test_nothing_is_left(dsn: str, ear: Ear, start: Begin) -> None:
     """Whether the host's transaction begins with our call or has begun before."""

@@ -31,6 +31,9 @@ PAGE = 50
 A_PAGE_READS = 6_000
 """Blocks, of 20,000 in the tables and as many in their indexes: it looks at 20 workflows."""
 
+A_SKIP_READS = 7
+"""Blocks, from one kind of run to the next: an index is entered, and a row is seen to be there."""
+
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 LAST = FIRST + timedelta(seconds=MANY)
 ANYTHING: dict[str, Any] = dict.fromkeys(
@@ -154,6 +157,15 @@ async def test_a_page_is_read_from_an_index_that_holds_it(many: str, case: str, 
     assert index in indexes(plan)
     assert blocks <= A_PAGE_READS, blocks
     assert "Seq Scan" not in kinds(plan)
+    for skips in nodes(plan, "Recursive Union"):
+        steps = skips["Actual Rows"] + len(RunStatus)
+        assert skips["Shared Hit Blocks"] + skips["Shared Read Blocks"] <= A_SKIP_READS * steps
+
+
+def nodes(plan: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    """The nodes of a kind in a plan."""
+    own = [plan] if plan["Node Type"] == kind else []
+    return own + [found for part in plan.get("Plans", []) for found in nodes(part, kind)]
 
 
 def kinds(plan: dict[str, Any]) -> set[str]:

@@ -140,7 +140,7 @@ ASKED: dict[str, dict[str, Any]] = {
         "run": Uuids([]),
         "step": Texts([]),
     },
-    "requeue_overdue": {"overdue": 5.0, "silence": 10.0, **_JOBS},
+    "requeue_overdue": {"overdue": 5.0, "silence": 10.0, "boot": 1, **_JOBS},
     "find_parked": {},
 }
 INDEX = {

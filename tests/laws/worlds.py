@@ -26,6 +26,7 @@ from squid_mesh.store.records import (
 )
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, Writer
+from squid_mesh.telemetry import Telemetry
 from tests.clock import every
 from tests.meshes import BOUND, QUEUE
 
@@ -119,6 +120,7 @@ async def ledger_of(dsn: str, writer: Writer) -> AsyncGenerator[Ledger]:
     side = SideConnection(lambda: connect(dsn))
     ledger = Ledger(
         writer,
+        telemetry=Telemetry(),
         starter=lambda: connect_starter(dsn),
         committer=lambda: connect_committer(dsn),
         slow=lambda: connect(dsn),

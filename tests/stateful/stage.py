@@ -23,6 +23,7 @@ from squid_mesh.engine.states import RunStatus, StepStatus
 from squid_mesh.runtime.drive import Job
 from squid_mesh.runtime.intake import PutBack
 from squid_mesh.runtime.process import Process
+from tests.rows import everything
 from tests.stateful import tables
 from tests.stateful.conductor import Body, Conductor, Delivery, How, Outcome
 from tests.stateful.model import MOST_INTERRUPTIONS, SUPPLIED, Model
@@ -236,13 +237,13 @@ class Stage:
 
     async def start(self, workflow: int, number: int, key: str | None, node: Node) -> None:
         """Start a run, or find the one that holds the key."""
-        before = await tables.everything(self.admin)
+        before = await everything(self.admin)
         cls = self.workflows[workflow]
         run = await node.mesh.start_run(cls, Number(number=number), key=key)
         if key is not None and (workflow, key) in self.keys:
             held, _ = self.keys[workflow, key]
             assert (run.id, run.created, run.status) == (held, False, self.models[held].status)
-            assert await tables.everything(self.admin) == before
+            assert await everything(self.admin) == before
             return
         assert (run.created, run.status) == (True, RunStatus.PENDING)
         self._started(run.id, workflow, number, key)
@@ -255,16 +256,16 @@ class Stage:
 
     async def start_with_host(self, workflow: int, count: int, node: Node, *, commit: bool) -> None:
         """Start runs in a host's transaction, which commits or doesn't."""
-        before = await tables.everything(self.admin)
+        before = await everything(self.admin)
         cls = self.workflows[workflow]
         async with self._host(commit=commit) as host:
             runs = await node.mesh.start_runs(cls, [Number()] * count, conn=host)
-            assert await tables.everything(self.admin) == before
+            assert await everything(self.admin) == before
         if commit:
             for run in runs:
                 self._started(run.id, workflow, 0, None)
         else:
-            assert await tables.everything(self.admin) == before
+            assert await everything(self.admin) == before
 
     @asynccontextmanager
     async def _host(self, *, commit: bool) -> AsyncGenerator[AsyncConnection[Any]]:
@@ -276,13 +277,13 @@ class Stage:
 
     async def cancel(self, run_id: UUID, node: Node) -> None:
         """Cancel a run that hasn't completed or failed."""
-        before = await tables.everything(self.admin)
+        before = await everything(self.admin)
         again = self.models[run_id].run.cancelled
         run = await node.mesh.cancel_run(run_id)
         self.models[run_id].cancel()
         assert run.status == self.models[run_id].status
         if again:
-            assert await tables.everything(self.admin) == before
+            assert await everything(self.admin) == before
 
     async def unblock(self, gate: tuple[UUID, str], node: Node) -> None:
         """Let a pause go, wherever."""
@@ -369,14 +370,14 @@ class Stage:
         body = delivery.body
         assert body is not None
         holds = self.holds(delivery)
-        before = {} if holds else await tables.everything(self.admin)
+        before = {} if holds else await everything(self.admin)
         delivery.tell(how)
         if holds:
             self.models[body.run_id].finish(delivery, body.step, how, draining=draining)
         going_on = await delivery.settled()
         if not holds:
             assert going_on is None
-            assert await tables.everything(self.admin) == before
+            assert await everything(self.admin) == before
         await self._rest(delivery)
 
     async def finish_together(self, deliveries: list[Delivery], how: How) -> None:
@@ -459,14 +460,14 @@ class Stage:
         self, error: type[Exception], call: Callable[[Mesh], Awaitable[object]], node: Node
     ) -> None:
         """A call raises what is documented, and writes nothing."""
-        before = await tables.everything(self.admin)
+        before = await everything(self.admin)
         try:
             await call(node.mesh)
         except error:
             pass
         else:
             raise AssertionError(f"nothing was raised, not even {error.__name__}")
-        assert await tables.everything(self.admin) == before
+        assert await everything(self.admin) == before
 
     # the end
 

@@ -32,20 +32,6 @@ left join lateral (
   from squid_mesh.audit_events e where e.run_id = r.id) e on true
 """
 
-_EVERYTHING = " union all ".join(
-    f"select '{table}', coalesce(string_agg(t::text, e'\\n' order by t::text), '') from {table} t"  # noqa: S608
-    for table in (
-        "squid_mesh.runs",
-        "squid_mesh.steps",
-        "squid_mesh.attempts",
-        "squid_mesh.audit_events",
-        "squid_mesh.definitions",
-        "squid_mesh.schedules",
-        "squid_mesh.clock",
-        "oban_jobs",
-    )
-)
-
 _EMPTY = """
 delete from squid_mesh.runs; delete from squid_mesh.workers; delete from squid_mesh.definitions;
 delete from oban_jobs; update squid_mesh.clock set shift = '0'
@@ -67,11 +53,6 @@ async def read(connection: AsyncConnection[Any]) -> dict[UUID, RunRow]:
         )
         for run_id, *counts, steps, attempts, audit in await cursor.fetchall()
     }
-
-
-async def everything(connection: AsyncConnection[Any]) -> dict[str, str]:
-    """All rows of all tables, as text."""
-    return dict(await (await connection.execute(_EVERYTHING)).fetchall())
 
 
 async def empty(connection: AsyncConnection[Any]) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from squid_mesh import StepError
 from squid_mesh.tools import Kind, Result, ToolError, invoke
+from tests.conformance import conforms
 
 
 class Doubling:
@@ -29,12 +30,14 @@ class Careless(Doubling):
         return request
 
 
+@conforms("S184")
 async def test_an_adapter_gives_a_result() -> None:
     result = await invoke(Doubling(), 21, context={"run": "r1"})
     assert result == Result("doubling", 42, {"for": "r1"})
     assert (await invoke(Doubling(), 1)).metadata == {"for": None}
 
 
+@conforms("S184", "S186")
 async def test_what_an_adapter_raises_is_the_failure_of_a_step() -> None:
     with pytest.raises(StepError) as caught:
         await invoke(Doubling(), -1)
@@ -45,6 +48,7 @@ async def test_what_an_adapter_raises_is_the_failure_of_a_step() -> None:
     assert error.details == {"adapter": "doubling", "request": -1}
 
 
+@conforms("S185")
 async def test_a_broken_contract_is_told() -> None:
     with pytest.raises(ToolError, match="tool adapter returned an invalid result") as caught:
         await invoke(Careless(), 1)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, SecretStr
 from squid_mesh import InvalidConfig, RetryLater
 from squid_mesh.tools import Kind, ToolError, invoke
 from squid_mesh.tools.http import GuardedTransport, Http, Reach, Request, StatusError
+from tests.conformance import conforms
 from tests.tools.server import Answer, Server, head, serving
 
 SECRET = "hush-hush-token"  # noqa: S105
@@ -51,6 +52,7 @@ async def failing(http: Http, request: Request) -> ToolError:
 # -- what is sent, and what comes back
 
 
+@conforms("S187")
 async def test_a_request_is_answered(http: Http, server: Server) -> None:
     server.answers("/orders", 201, b'{"id": 7}', Content_Type="application/json", X_Rate="9")
     request = Request(
@@ -117,6 +119,7 @@ async def test_an_empty_answer_is_one(http: Http, server: Server) -> None:
     assert (caught.value.kind, caught.value.retryable) == (Kind.INVALID_RESPONSE, False)
 
 
+@conforms("S188")
 @pytest.mark.parametrize(
     ("content_type", "body", "text"),
     [
@@ -248,6 +251,7 @@ async def test_a_status_that_nobody_knows_has_no_phrase(http: Http, server: Serv
     assert str(await failing(http, Request("GET", f"{server.url}/"))).endswith("answered 599")
 
 
+@conforms("S188")
 @pytest.mark.parametrize("status", [200, 299, 304, 399])
 async def test_a_status_below_400_is_a_result(http: Http, server: Server, status: int) -> None:
     server.answers("/", status)
@@ -331,6 +335,7 @@ async def trickling() -> Answer:
         await asyncio.sleep(0.01)
 
 
+@conforms("S189")
 @pytest.mark.parametrize("answer", [hanging, stopping, trickling])
 async def test_the_timeout_is_for_all_of_it(server: Server, answer: Any) -> None:
     server.routes["/"] = answer
@@ -356,6 +361,7 @@ async def test_a_cancelled_request_is_cancelled(http: Http, server: Server) -> N
 # -- transport
 
 
+@conforms("S189")
 async def test_nobody_at_the_address_may_be_tried_again(http: Http) -> None:
     error = await failing(http, Request("GET", f"http://127.0.0.1:1/?key={SECRET}"))
     assert (error.kind, error.retryable) == (Kind.TRANSPORT, True)

@@ -40,7 +40,7 @@ def parts_of(mesh: Mesh) -> Parts:
         statements=mesh._statements,  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         catalog=mesh._catalog,  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         resources=mesh._resources,  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        owns_both=mesh._owns_both,  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        owns_both=bool(mesh._own_pools),  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         is_open=mesh._running is not None,  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     )
 

@@ -26,6 +26,7 @@ from squid_mesh.cli.parts import Parts, opened, parts_of
 from squid_mesh.cli.place import connected
 from squid_mesh.cli.target import Target
 from squid_mesh.dispatch import oban as dispatch
+from squid_mesh.runtime.settings import serve_some
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -76,6 +77,8 @@ async def _at_work(work: Work) -> AsyncGenerator[Parts]:
     async with target.mesh_of(work.target, target.load(work.target)) as mesh:
         parts = parts_of(mesh)
         queues = _queues(work.limits, dispatch.queues_of(parts.oban))
+        if queues is not None and parts.owns_both:  # a host's own Oban may have other jobs to do
+            serve_some(queues, parts.catalog.queues(parts.settings.queueing.queue))
         async with connected(parts.settings.dsn):  # a pool would try for half a minute
             pass
         async with opened(mesh, queues) as parts:

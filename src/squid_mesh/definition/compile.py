@@ -9,7 +9,8 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
-from pydantic_core import to_jsonable_python
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from squid_mesh.definition import document
 from squid_mesh.definition.actions import (
@@ -46,7 +47,7 @@ from squid_mesh.definition.surroundings import Inject
 from squid_mesh.definition.transactional import misfit
 from squid_mesh.definition.triggers import Trigger
 from squid_mesh.definition.validation import Finding, Place, findings_of_graph, findings_of_parts
-from squid_mesh.definition.values import Codec
+from squid_mesh.definition.values import Codec, Unstorable
 from squid_mesh.definition.wiring import Scope, Unwirable
 from squid_mesh.errors import Problem, Source, WorkflowDefinitionError
 
@@ -155,6 +156,11 @@ class _Compiler:
             codec = Codec(info.rebuild_annotation())
             if (why := codec.check()) is not None:
                 self.report.tell(f"payload field {name!r}: {why}: write a type of plain data")
+            elif (why := _misfit_of_default(info, codec)) is not None:
+                self.report.tell(
+                    f"payload field {name!r} defines an invalid default, which {why}: "
+                    "write one of its own type"
+                )
             else:
                 fields.append(FieldSpec(name, info.is_required(), codec.digest, codec.secret))
         return PayloadSpec(name_of(self.payload), tuple(fields))
@@ -281,6 +287,17 @@ def _is_name(name: object) -> bool:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _misfit_of_default(field: FieldInfo, codec: Codec) -> str | None:
+    """Why a field's default isn't of its type. Pydantic would take it, and each start refuse it."""
+    if field.validate_default or field.default is PydanticUndefined:
+        return None
+    try:
+        codec.dump(field.default)
+    except Unstorable as error:
+        return str(error)
+    return None
 
 
 def _misfits(maker: Callable[..., Any], payload: type[Payload]) -> list[str]:

@@ -40,6 +40,8 @@ _LONG_NUMBER = re.compile(rb"\d{19}")
 _INTEGERS = range(-(2**63), 2**64)
 _MASK = b'"**********"'
 """How pydantic writes a secret."""
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
+"""How pydantic writes each byte of a lone surrogate in a key, where it refuses one in a value."""
 
 
 class Unstorable(ValueError):
@@ -91,6 +93,8 @@ class Codec:
         data = self._dumped(value)
         if b"null" in data and any(map(_is_nan, self._leaves(value))):
             raise Unstorable("holds NaN or an infinity, which JSON can't hold")
+        if _REPLACEMENT in data and not all(map(is_storable, _keys(self._plain_python(value)))):
+            raise Unstorable("holds a lone surrogate in a key, which JSON can't hold")
         if _MASK in data:
             data = self._revealed(data, value)
         if self.annotation is not Any:
@@ -111,8 +115,11 @@ class Codec:
         except (PydanticSerializationError, ValueError) as error:
             raise Unstorable(_mismatch(show(self.annotation), str(error))) from None
 
+    def _plain_python(self, value: Any) -> Any:
+        return self._adapter.dump_python(value, by_alias=False)
+
     def _leaves(self, value: Any) -> Iterator[Any]:
-        return _leaves(self._adapter.dump_python(value, by_alias=False))
+        return _leaves(self._plain_python(value))
 
     def _revealed(self, data: bytes, value: Any) -> bytes:
         """Pydantic's JSON writes secrets as asterisks; the database gets the secret itself."""
@@ -211,6 +218,17 @@ def storable(data: bytes, limit: int = MAX_BYTES) -> bytes:
     return data
 
 
+def is_storable(text: object) -> bool:
+    """Whether it is text that Postgres can hold: without a NUL or a lone surrogate."""
+    if not isinstance(text, str) or "\0" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _integer(digits: str) -> int:
     number = int(digits)
     if number not in _INTEGERS:
@@ -244,6 +262,21 @@ def _leaves(value: Any) -> Iterator[Any]:
                 yield from _leaves(item)
         case _:
             yield value
+
+
+def _keys(value: Any) -> Iterator[str]:
+    """The text keys within what pydantic dumps as Python objects."""
+    match value:
+        case Mapping():
+            for key, item in cast("Mapping[object, object]", value).items():
+                if isinstance(key, str):
+                    yield key
+                yield from _keys(item)
+        case list() | tuple():
+            for item in cast("Collection[object]", value):
+                yield from _keys(item)
+        case _:
+            return
 
 
 def _is_nan(value: Any) -> bool:

@@ -12,7 +12,7 @@ from squid_mesh.definition.gathering import keep_or_raise
 from squid_mesh.definition.payload import NoPayload, Payload
 from squid_mesh.definition.source import author
 from squid_mesh.definition.spec import PayloadSpec, WorkflowSpec
-from squid_mesh.errors import Problem, Source, WorkflowDefinitionError
+from squid_mesh.errors import Problem, Source, UnknownWorkflow, WorkflowDefinitionError, shown
 
 
 class Workflow[T: Payload](metaclass=WorkflowType):
@@ -68,3 +68,16 @@ def _nothing(workflow: str) -> Definition:
 def definition_of(workflow: type[Workflow[Any]]) -> Definition:
     """The compiled definition of a workflow class."""
     return workflow.__definition__
+
+
+def name_of_workflow(workflow: object) -> str:
+    """What runs of a workflow are stored under; text is such a name already.
+
+    Raises `UnknownWorkflow` for what is no workflow at all.
+    """
+    if isinstance(workflow, str):
+        return workflow
+    definition = getattr(workflow, "__definition__", None)
+    if isinstance(workflow, type) and isinstance(definition, Definition):
+        return definition.spec.name
+    raise UnknownWorkflow(shown(workflow))

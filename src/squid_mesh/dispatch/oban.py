@@ -6,12 +6,15 @@ under its own name; that registry is the one global of this package.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from math import ceil
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from oban import Oban, Snooze
 from oban.schema import install_sql, uninstall_sql
 from oban.worker import register_worker  # pyright: ignore[reportUnknownVariableType]  # untyped
@@ -24,6 +27,11 @@ from squid_mesh.runtime.intake import PutBack
 from squid_mesh.runtime.scheduling import Tick
 from squid_mesh.store.hosts import cursor_on
 
+logger = logging.getLogger(__name__)
+
+STOPPING_SECONDS = 3.0
+"""How long an Oban of the mesh's own may take to stop. By then nothing of ours is under way."""
+
 type Drive = Callable[[Job], Awaitable[PutBack | None]]
 """Does one job of a run."""
 
@@ -33,6 +41,14 @@ type Fire = Callable[[Tick], Awaitable[PutBack | None]]
 _INSTALLATION = 0x4F42414E  # "OBAN": one installation at a time in a database
 
 _meshes: dict[str, tuple[Drive, Fire]] = {}
+
+
+def key_of(name: str, schema: str) -> str:
+    """What tells a mesh from others on the same Oban: its name, and its schema if it isn't ours.
+
+    Two schemas have nothing in common, so a job of one must not be taken for the other's.
+    """
+    return name if schema == "squid_mesh" else f"{name}@{schema}"
 
 
 def worker_of(mesh: str) -> str:
@@ -74,9 +90,12 @@ def _worker(mesh: str) -> type:
 
 def _job(job: Any) -> Job:
     source = job.args.get("replayed_from")
+    step = job.args["step"]
+    if not isinstance(step, str):  # a claim shares its statement with others'
+        raise TypeError(f"job {job.id} names step {step!r}: it isn't one of ours")
     return Job(
         run_id=UUID(job.args["run"]),
-        step=job.args["step"],
+        step=step,
         queue=job.queue,
         id=job.id,
         untold=job.args.get("untold", False),
@@ -175,6 +194,19 @@ async def serve(oban: Oban, queues: Mapping[str, int]) -> None:
         await oban.start_queue(queue=queue, limit=queues[queue], node=node)
 
 
+async def stop(oban: Oban) -> None:
+    """Stop an Oban of the mesh's own, also while the database is away.
+
+    It would wait for connections of its pool, one after the other, only to say goodbye. Without
+    that its jobs are found by whoever looks for what is overdue.
+    """
+    try:
+        async with asyncio.timeout(STOPPING_SECONDS):
+            await oban.stop()
+    except (psycopg.Error, TimeoutError) as error:
+        logger.warning("Oban has stopped without a word to the database: %r", error)
+
+
 __all__ = [
     "Oban",
     "attach",
@@ -185,11 +217,13 @@ __all__ = [
     "is_installed",
     "is_started",
     "keep_only",
+    "key_of",
     "own_oban",
     "prefix_of",
     "queues_of",
     "register",
     "serve",
+    "stop",
     "uninstall_script",
     "worker_of",
 ]

@@ -4,17 +4,20 @@ import contextlib
 import signal
 import sys
 
-from squid_mesh import embedded
+from squid_mesh.embedded import EmbeddedServerError, server
 
 
 def main() -> None:
     """Start a server, write its DSN to the standard output, and wait for SIGINT or SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt), embedded.server() as dsn:
+    with contextlib.suppress(KeyboardInterrupt), server() as dsn:
         sys.stdout.write(f"{dsn}\n")
         sys.stdout.flush()
         signal.pause()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except EmbeddedServerError as error:
+        sys.exit(str(error))

@@ -98,7 +98,8 @@ def is_ready(server: subprocess.Popen[bytes], job: Job) -> bool:
     """Whether this very server says so: another one that holds the data has its file there too."""
     with contextlib.suppress(FileNotFoundError):
         lines = Path(job.data, "postmaster.pid").read_text().split()
-        return bool(lines) and lines[0] == str(server.pid) and lines[-1] == "ready"
+        is_ours = bool(lines) and lines[0] == str(server.pid)
+        return is_ours and lines[-1] in {"ready", "standby"}
     return False
 
 

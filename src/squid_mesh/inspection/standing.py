@@ -102,8 +102,11 @@ def _reviewed(live: Live, situation: Situation) -> Cause:
 # what waits for code
 
 
+_FITS_HERE = "this process has code that would, unless a value that is stored no longer fits it"
+
+
 def _parked(live: Live, situation: Situation) -> Cause:
-    changes = listed(live.misfits) if live.misfits else "a value that is stored no longer fits it"
+    changes = listed(live.misfits) if live.misfits else _FITS_HERE
     knowing = [lease.name for lease in situation.leases if live.needs in lease.knows_actions]
     return cause(
         live,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack, cast
 
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
@@ -14,7 +15,7 @@ from squid_mesh.definition.workflow import Workflow
 from squid_mesh.dispatch import oban as dispatch
 from squid_mesh.dispatch.fetching import Fetching
 from squid_mesh.dispatch.oban import Oban
-from squid_mesh.errors import InvalidConfig
+from squid_mesh.errors import InvalidConfig, shown
 from squid_mesh.inspection.reader import Reader
 from squid_mesh.mesh.core import Pool
 from squid_mesh.mesh.decisions import Decisions
@@ -25,14 +26,25 @@ from squid_mesh.mesh.starts import Starts
 from squid_mesh.runtime.catalog import Catalog
 from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.process import Process
-from squid_mesh.runtime.settings import Gathered, Settings, serve_some
+from squid_mesh.runtime.settings import Gathered, Settings, listed, serve_some
 from squid_mesh.runtime.starter import Starter
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.store import migrations
+from squid_mesh.store.connections import is_pooled
 from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing
 from squid_mesh.telemetry import Observer, Telemetry
+
+logger = logging.getLogger(__name__)
+
+OBAN_CONNECTIONS = 4
+"""How many connections an Oban of the mesh's own gets when the pool goes through a pooler."""
+
+_POOLED = (
+    "the pool's connections go through a pooler (PgBouncer or the like), and the engine's own need "
+    "sessions: pass direct_dsn=…, which leads to Postgres, or through a pooler in session mode"
+)
 
 
 class Options(TypedDict, total=False):
@@ -106,23 +118,28 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
     ) -> None:
         self._pool = pool
         self._oban = oban
-        self._owns_both = False
+        self._own_pools: set[Pool] = set()
         self._installs = False
-        self._telemetry = Telemetry(observers)
         self._running: Process | None = None
         self._open = AsyncExitStack()
+        self._is_said_direct = direct_dsn is not None
+        self._key = dispatch.key_of(name, schema)
         config = Gathered()
+        with config.part():
+            _check_surroundings(pool, oban, direct_dsn)
+        with config.part():
+            self._telemetry = Telemetry(_callable(listed("observers", observers)))
         with config.part():
             self._statements = Statements(schema, dispatch.prefix_of(oban))
         with config.part():
             self._catalog = Catalog(workflows, actions, self._load_definition)
         with config.part():
-            self._resources = Resources((*resources, self))
+            self._resources = Resources((*listed("resources", resources), self))
         with config.part():
             self._settings = Settings.of(
                 name=name,
-                dsn=direct_dsn or _dsn_of(pool),
-                queueing=Queueing(queue, dispatch.worker_of(name)),
+                dsn=_dsn_of(pool) if direct_dsn is None else direct_dsn,
+                queueing=Queueing(queue, dispatch.worker_of(self._key)),
                 retention=retention,
                 heartbeat=heartbeat,
                 lease=lease,
@@ -133,7 +150,7 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
                 max_interruptions=max_interruptions,
             )
         config.tell()
-        dispatch.register(self._settings.name)
+        dispatch.register(self._key)
         self._reader = Reader(self._statements)
         self._decider = Decider(self._statements, self._settings.queueing)
         self._starter = Starter(pool, self._statements, self._settings.queueing, self._telemetry)
@@ -153,14 +170,26 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         """A mesh with a pool and an Oban of its own, for a process that has neither.
 
         `queues` says how many steps each queue runs at once here. With `install` the tables of Oban
-        and of Squid Mesh are created where they are missing. The rest as for `Mesh`. A process that
-        only starts runs serves none: `queues={}`.
+        and of Squid Mesh are created where they are missing. With `direct_dsn` only the pool goes
+        through `dsn`: Oban and the engine, which need sessions, go around it. The rest as for
+        `Mesh`. A process that only starts runs serves none: `queues={}`.
         """
-        pool: Pool = AsyncConnectionPool(dsn, open=False, min_size=1, max_size=max_connections)
-        oban = dispatch.own_oban(pool, name, dict(queues))
-        mesh = cls(pool, oban=oban, workflows=workflows, name=name, **options)
+        config = Gathered()
+        with config.part():
+            _check_connection(dsn, queues, max_connections)
+        direct = options.get("direct_dsn")
+        if not config.is_sound:  # what stands for it is only to find what else is wrong
+            dsn, queues, max_connections = "", {}, 1
+        pool = oban_pool = _own_pool(dsn, max_connections, is_direct=direct is None)
+        if isinstance(direct, str):
+            oban_pool = _own_pool(direct, OBAN_CONNECTIONS)
+        key = dispatch.key_of(name, options.get("schema", "squid_mesh"))
+        oban = dispatch.own_oban(oban_pool, key, dict(queues))
+        with config.part():
+            mesh = cls(pool, oban=oban, workflows=workflows, name=name, **options)
+        config.tell()
         serve_some(queues, mesh._catalog.queues(mesh._settings.queueing.queue))
-        mesh._owns_both = True
+        mesh._own_pools = {pool, oban_pool}
         mesh._installs = install
         return mesh
 
@@ -178,8 +207,9 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
     async def start(self) -> None:
         """Begin to start and drive runs. Raises `NotInstalled` when tables are missing."""
         async with AsyncExitStack() as opening:
-            if self._owns_both:
-                await opening.enter_async_context(self._pool)
+            for pool in self._own_pools:
+                await opening.enter_async_context(pool)
+            await self._check_way()
             if self._installs:
                 await self.install()
             async with self._pool.connection() as connection:
@@ -197,11 +227,11 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
             await process.start()
             opening.push_async_callback(process.stop)
             await process.scheduler.register()
-            dispatch.attach(self._settings.name, process.driver.drive, process.scheduler.fire)
-            opening.callback(dispatch.detach, self._settings.name)
-            if self._owns_both:
+            dispatch.attach(self._key, process.driver.drive, process.scheduler.fire)
+            opening.callback(dispatch.detach, self._key)
+            if self._own_pools:
                 await self._oban.start()
-                opening.push_async_callback(self._oban.stop)
+                opening.push_async_callback(dispatch.stop, self._oban)
             opening.push_async_callback(process.drain)
             fetching = Fetching(self._oban, self._catalog.queues(self._settings.queueing.queue))
             await fetching.begin()
@@ -216,6 +246,14 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         await self._open.aclose()
 
     # parts
+
+    async def _check_way(self) -> None:
+        """Raise `InvalidConfig` when the engine's sessions would go through a pooler unasked."""
+        if not await is_pooled(self._settings.dsn):
+            return
+        if not self._is_said_direct:
+            raise InvalidConfig([_POOLED])
+        logger.warning("direct_dsn leads through a pooler: it has to be in session mode")
 
     async def _register(self) -> None:
         async with self._pool.connection() as connection:
@@ -238,8 +276,64 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
         return str(row[0]).encode()
 
 
-def _dsn_of(pool: Pool) -> str:
-    conninfo = getattr(pool, "conninfo", None)
-    if isinstance(conninfo, str):
-        return conninfo
+def _own_pool(dsn: str, size: int, *, is_direct: bool = True) -> Pool:
+    """A pool that uses a server within seconds after it is up, however long it was away."""
+    return AsyncConnectionPool(
+        dsn,
+        open=False,
+        min_size=1,
+        max_size=size,
+        kwargs={} if is_direct else {"prepare_threshold": None},
+        check=AsyncConnectionPool.check_connection,
+        reconnect_timeout=5.0,
+    )
+
+
+def _dsn_of(pool: object) -> str:
+    """Where a pool connects to. Of what is no pool at all is told elsewhere."""
+    if not isinstance(pool, AsyncConnectionPool):
+        return ""
+    told: object = getattr(cast("object", pool), "conninfo", None)
+    if isinstance(told, str):
+        return told
     raise InvalidConfig(["this pool doesn't tell its conninfo: pass direct_dsn=…"])
+
+
+def _check_surroundings(pool: object, oban: object, direct_dsn: object) -> None:
+    """Raise `InvalidConfig` for what is no pool, no Oban, or no DSN."""
+    problems: list[str] = []
+    if not isinstance(pool, AsyncConnectionPool):
+        problems.append(f"pool={shown(pool)}: pass a psycopg_pool.AsyncConnectionPool")
+    if not isinstance(oban, Oban):
+        problems.append(f"oban={shown(oban)}: pass an oban.Oban")
+    if direct_dsn is not None and not (isinstance(direct_dsn, str) and direct_dsn.strip()):
+        problems.append(f"direct_dsn={shown(direct_dsn)}: write postgresql://…, or leave it out")
+    if problems:
+        raise InvalidConfig(problems)
+
+
+def _check_connection(dsn: object, queues: object, max_connections: object) -> None:
+    """Raise `InvalidConfig` for what no pool and no Oban can be made of."""
+    problems: list[str] = []
+    if not isinstance(dsn, str) or not dsn.strip():
+        problems.append(f"dsn={shown(dsn)}: write postgresql://…")
+    if not isinstance(max_connections, int) or max_connections < 1:
+        problems.append(f"max_connections={shown(max_connections)}: write a positive number")
+    if not isinstance(queues, Mapping):
+        problems.append(f"queues={shown(queues)}: write {{'squid_mesh': 10}}")
+    else:
+        problems += [
+            f"queues has {shown(queue)}: {shown(limit)}, write a name and a positive number"
+            for queue, limit in cast("Mapping[object, object]", queues).items()
+            if not (isinstance(queue, str) and queue.strip())
+            or not (isinstance(limit, int) and limit >= 1)
+        ]
+    if problems:
+        raise InvalidConfig(problems)
+
+
+def _callable(observers: list[Observer]) -> list[Observer]:
+    """Observers. Raises `InvalidConfig` for what can't be called."""
+    if strange := [o for o in cast("list[object]", observers) if not callable(o)]:
+        raise InvalidConfig([f"observers holds {shown(s)}: pass functions" for s in strange])
+    return observers

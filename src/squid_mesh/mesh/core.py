@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from typing import Any, cast
 from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from squid_mesh.definition.workflow import Workflow
-from squid_mesh.errors import InvalidRunId, NotOpen
+from squid_mesh.engine.states import RunStatus
+from squid_mesh.errors import InvalidRunId, NotOpen, shown
 from squid_mesh.inspection import reading
 from squid_mesh.inspection.models import Run
 from squid_mesh.inspection.reader import Reader
@@ -47,6 +48,10 @@ class Core:
             raise NotOpen(self._settings.name)
         return self._running
 
+    def _check_open(self) -> None:
+        """Raise `NotOpen` before anything is written."""
+        self._process  # noqa: B018 (it raises)
+
     async def _plan_of(self, connection: AsyncConnection[Any], run_id: UUID) -> Plan:
         """The plan that a run is pinned to. Raises `RunNotFound`."""
         row = await self._reader.row(connection, run_id)
@@ -71,6 +76,23 @@ def parsed(value: UUID | str) -> UUID:
         raise InvalidRunId(value) from None
 
 
-def name_of(workflow: type[Workflow[Any]] | str) -> str:
-    """A workflow's name."""
-    return workflow if isinstance(workflow, str) else workflow.__definition__.spec.name
+def seconds_of(what: str, time: object) -> float:
+    """A time in seconds. Raises `TypeError`."""
+    if isinstance(time, timedelta):
+        return time.total_seconds()
+    raise TypeError(f"{what}={shown(time)}: write timedelta(seconds=30)")
+
+
+def statuses_of(what: str, given: object) -> frozenset[RunStatus]:
+    """One status or several, by text too. Raises `ValueError` or `TypeError`."""
+    several: object = [given] if isinstance(given, str) else given
+    if not isinstance(several, Collection):
+        raise TypeError(f"{what}={shown(given)}: pass one status or several")
+    wanted = list(cast("Collection[object]", several))
+    if strange := [each for each in wanted if each not in _STATUSES]:
+        known = ", ".join(map(str, RunStatus))
+        raise ValueError(f"{what} holds {shown(strange[0])}: write one of {known}")
+    return frozenset(RunStatus(str(each)) for each in wanted)
+
+
+_STATUSES: tuple[object, ...] = tuple(map(str, RunStatus))

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from uuid import UUID
 
 from squid_mesh.engine.gates import Decided
-from squid_mesh.errors import InvalidResume, InvalidReview
+from squid_mesh.errors import InvalidResume, InvalidReview, shown
 from squid_mesh.inspection.models import Run
 from squid_mesh.mesh.core import Actor, Core, parsed
 from squid_mesh.runtime.cancelling import cancel
@@ -140,8 +140,9 @@ class Decisions(Core):
             run = await self._read(connection, wanted)
         if conn is None:
             process.waiters.tell(wanted, cancellation.status)
-            for event in cancelled(wanted, run.workflow, cancellation):
-                self._telemetry.tell(event)
+            if self._telemetry.is_heard:
+                for event in cancelled(wanted, run.workflow, cancellation):
+                    self._telemetry.tell(event)
         return run
 
     async def _decide(self, run_id: UUID | str, asked: Asked, conn: Any) -> Run:
@@ -153,22 +154,31 @@ class Decisions(Core):
             run = await self._read(connection, wanted)
         if conn is None and moved is not None:
             process.waiters.tell(wanted, moved.status)
-            for event in decided(wanted, run.workflow, moved, asked.decided):
-                self._telemetry.tell(event)
+            if self._telemetry.is_heard:
+                for event in decided(wanted, run.workflow, moved, asked.decided):
+                    self._telemetry.tell(event)
         return run
 
 
 def _check(asked: Asked) -> None:
     """Raise `InvalidReview` or `InvalidResume` for facts of the wrong kind."""
     resumes = asked.decided is Decided.RESUMED
-    if problems := asked.facts.problems(needs_actor=not resumes):
+    problems = asked.facts.problems(needs_actor=not resumes)
+    problems |= _problem_of_step(asked.step)
+    if problems:
         raise InvalidResume(problems) if resumes else InvalidReview(problems)
+
+
+def _problem_of_step(step: object) -> dict[str, str]:
+    if step is None or isinstance(step, str):
+        return {}
+    return {"step": f"is {shown(step)}: pass the name of a step"}
 
 
 def _resolution(how: How, output: Any) -> Resolution:
     """What is asked for. Raises `InvalidReview`."""
     if how not in get_args(How.__value__):
-        raise InvalidReview({"how": f'is {how!r}: pass "retry", "complete" or "fail"'})
+        raise InvalidReview({"how": f'is {shown(how)}: pass "retry", "complete" or "fail"'})
     if how == "complete":
         return Supply(output)
     if output is not None:

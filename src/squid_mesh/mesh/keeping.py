@@ -10,7 +10,7 @@ from psycopg import AsyncConnection
 
 from squid_mesh.dispatch import oban as dispatch
 from squid_mesh.engine.states import ENDED, RunStatus
-from squid_mesh.mesh.core import Core
+from squid_mesh.mesh.core import Core, seconds_of, statuses_of
 from squid_mesh.runtime.pruning import Pruned, Pruner
 from squid_mesh.store import migrations
 
@@ -43,15 +43,15 @@ class Keeping(Core):
         `statuses` may be fewer of `ENDED`. Live runs stay, however old. A replay of a deleted run
         stays too, without its `replayed_from`, and a key is free again. Finished jobs of this mesh
         go after the same time. Works in batches of 500, each a transaction of its own. Raises
-        `ValueError` for a time that isn't positive, or another status.
+        `ValueError` or `TypeError` for a time that isn't positive, or another status.
         """
-        wanted = {RunStatus(status) for status in statuses}
-        if older_than <= timedelta():
+        age, wanted = seconds_of("older_than", older_than), statuses_of("statuses", statuses)
+        if age <= 0:
             raise ValueError(f"older_than={older_than}: say how long ended runs are kept")
         if not wanted <= ENDED:
             live = ", ".join(sorted(wanted - ENDED))
             raise ValueError(f"statuses: runs that are {live} haven't ended, and are never pruned")
-        return await self._pruner.prune(older_than.total_seconds(), wanted)
+        return await self._pruner.prune(age, wanted)
 
     @property
     def _pruner(self) -> Pruner:

@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 from uuid import UUID
 
 from squid_mesh.definition.nodes import Node
-from squid_mesh.definition.workflow import Workflow
+from squid_mesh.definition.workflow import Workflow, name_of_workflow
 from squid_mesh.engine.states import ENDED, RunStatus
 from squid_mesh.errors import WaitTimeout
 from squid_mesh.inspection.code import Code
@@ -19,7 +19,7 @@ from squid_mesh.inspection.history import History
 from squid_mesh.inspection.listing import Filters
 from squid_mesh.inspection.models import Run, RunDetails, RunPage
 from squid_mesh.inspection.situation import Limits
-from squid_mesh.mesh.core import Core, name_of, parsed
+from squid_mesh.mesh.core import Core, parsed, seconds_of, statuses_of
 from squid_mesh.runtime.catalog import Plan
 from squid_mesh.store.connections import snapshot
 
@@ -54,12 +54,17 @@ class Looks(Core):
         until: Collection[RunStatus] = ENDED,
         timeout: timedelta,
     ) -> Run:
-        """The run, once its status is one of `until`; `WaitTimeout` has the run as it is."""
+        """The run, once its status is one of `until`; `WaitTimeout` has the run as it is.
+
+        Raises `InvalidRunId` or `RunNotFound`, `ValueError` for an `until` with anything but
+        statuses, and `TypeError` for one that is no collection or a `timeout` that is no timedelta.
+        """
         wanted = parsed(run_id)
+        until = statuses_of("until", until)
+        seconds = seconds_of("timeout", timeout)
         run = await self.inspect_run(wanted)
         if run.status in until:
             return run
-        seconds = timeout.total_seconds()
         arrived = await self._process.waiters.wait(wanted, until, seconds)
         run = await self.inspect_run(wanted)
         if not arrived and run.status not in until:
@@ -92,7 +97,7 @@ class Looks(Core):
         Raises `InvalidFilter` with every argument that can't be.
         """
         filters = Filters.of(
-            workflow=name_of(workflow) if isinstance(workflow, type) else workflow,
+            workflow=name_of_workflow(workflow) if isinstance(workflow, type) else workflow,
             status=status,
             trigger=trigger,
             step=step.name if isinstance(step, Node) else step,

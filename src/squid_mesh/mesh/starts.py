@@ -9,7 +9,7 @@ from uuid import UUID
 
 from squid_mesh.definition.payload import Payload
 from squid_mesh.definition.workflow import Workflow
-from squid_mesh.errors import InvalidReview
+from squid_mesh.errors import InvalidReview, shown
 from squid_mesh.inspection import reading
 from squid_mesh.inspection.models import Run
 from squid_mesh.mesh.core import Actor, Core, parsed
@@ -42,8 +42,9 @@ class Starts(Core):
           own writes.
 
         Raises `InvalidPayload`, `InvalidTrigger`, `UnknownWorkflow`, `PayloadTooLarge` or
-        `KeyConflict`; nothing is written then. On a `conn` that is stricter than read committed,
-        a key that was taken since its transaction began is psycopg's `SerializationFailure`.
+        `KeyConflict`; `ValueError` or `TypeError` for a key, tags, a priority or a `conn` that
+        can't be. Nothing is written then. On a `conn` that is stricter than read committed, a key
+        that was taken since its transaction began is psycopg's `SerializationFailure`.
         """
         definition = self._catalog.definition(workflow)
         request = Request(payload=payload, trigger=trigger, key=key, tags=tags, priority=priority)
@@ -65,8 +66,11 @@ class Starts(Core):
 
         Raises what `start_run` raises; `InvalidPayload.index` is the place of the payload.
         """
+        self._check_open()
         definition = self._catalog.definition(workflow)
-        keys = keys if keys is not None else [None] * len(payloads)
+        _check_list("payloads", payloads)
+        keys = [None] * len(payloads) if keys is None else keys
+        _check_list("keys", keys)
         if len(keys) != len(payloads):
             raise ValueError(f"{len(keys)} keys for {len(payloads)} payloads: give one for each")
         starts = [
@@ -105,7 +109,9 @@ class Starts(Core):
             priority=source["priority"],
         )
         start = to_start(self._catalog.definition(source["workflow"]), request)
-        started = await self._starter.replay(replace(start, replayed_from=wanted), facts, conn)
+        started = await self._starter.replay(
+            replace(start, replayed_from=wanted), facts, conn, trace=source["trace"]
+        )
         process.lookout.started(start.workflow)
         return await self._as_run(started, conn)
 
@@ -117,3 +123,8 @@ class Starts(Core):
             case Held(run_id):
                 async with self._starter.connection(conn) as connection:
                     return await self._read(connection, run_id, created=False)
+
+
+def _check_list(what: str, given: object) -> None:
+    if isinstance(given, str | bytes) or not isinstance(given, Sequence):
+        raise TypeError(f"{what}={shown(given)}: pass a list")

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
-from psycopg.rows import scalar_row
+from psycopg.rows import tuple_row
 
 from squid_mesh.engine.states import RUN_MOVES, RunStatus
 from squid_mesh.errors import InvalidTransition, RunNotFound
@@ -24,6 +24,10 @@ class Cancellation:
 
     status: RunStatus
     is_new: bool
+    trigger: str = ""
+    trace: str | None = None
+    age: float = 0.0
+    """Seconds since the run was started."""
 
 
 async def cancel(
@@ -37,12 +41,12 @@ async def cancel(
     The lock is one statement and the decision the next: the decision must see every claim that was
     made before the lock was had. Raises `RunNotFound` or `InvalidTransition`.
     """
-    async with cursor_on(connection, scalar_row) as cursor:
+    async with cursor_on(connection, tuple_row) as cursor:
         await cursor.execute(statements["lock_run"], {"run": run_id})
         found = await cursor.fetchone()
         if found is None:
             raise RunNotFound(run_id)
-        status = RunStatus(found)
+        status = RunStatus(found[0])
         if status in _ASKED:
             return Cancellation(status, is_new=False)
         if not RUN_MOVES[status] & _ASKED:
@@ -56,4 +60,7 @@ async def cancel(
                 "rest": statements.rest,
             },
         )
-        return Cancellation(RunStatus(str(await cursor.fetchone())), is_new=True)
+        cancelled = await cursor.fetchone()
+        assert cancelled is not None, "a locked run that may be cancelled is"
+        status, trigger, trace, age = cancelled
+        return Cancellation(RunStatus(status), is_new=True, trigger=trigger, trace=trace, age=age)

@@ -97,6 +97,10 @@ class Paused:
     claim: int | None
     error: str | None
     due_at: datetime | None
+    started_at: datetime | None
+    trigger: str
+    trace: str | None
+    inserted_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from squid_mesh.definition import document
-from squid_mesh.definition.actions import Action, inspect_action
+from squid_mesh.definition.actions import Action, Unusable, inspect_action
 from squid_mesh.definition.compile import Definition
 from squid_mesh.definition.handed import Decision
 from squid_mesh.definition.secrets import Secrets
 from squid_mesh.definition.spec import Injected, Json, StepKind, StepSpec, WorkflowSpec
 from squid_mesh.definition.values import Codec
-from squid_mesh.definition.workflow import Workflow, definition_of
+from squid_mesh.definition.workflow import Workflow, name_of_workflow
 from squid_mesh.engine.compatibility import misfits
 from squid_mesh.engine.graph import Graph
-from squid_mesh.errors import InvalidConfig, UnknownWorkflow
+from squid_mesh.errors import InvalidConfig, UnknownWorkflow, shown
+from squid_mesh.runtime.settings import Gathered, listed
 
 type LoadDocument = Callable[[str], Awaitable[bytes]]
 """Reads the document of a definition's version from the database."""
@@ -88,8 +89,13 @@ class Catalog:
         load: LoadDocument,
     ) -> None:
         self._load = load
-        self.definitions = _by_name([definition_of(workflow) for workflow in workflows])
-        self._actions = self._known_actions(actions)
+        config = Gathered()
+        with config.part():
+            self.definitions = _by_name(_declared(listed("workflows", workflows)))
+        with config.part():
+            extra = _inspected(listed("actions", actions))
+        config.tell()
+        self._actions = self._known_actions(extra)
         self._plans = {
             d.version: self._plan(d.spec, is_current=True, payload=Codec(d.payload))
             for d in self.definitions.values()
@@ -117,7 +123,7 @@ class Catalog:
 
     def definition(self, workflow: type[Workflow[Any]] | str) -> Definition:
         """The current definition of a workflow. Raises `UnknownWorkflow`."""
-        name = workflow if isinstance(workflow, str) else definition_of(workflow).spec.name
+        name = name_of_workflow(workflow)
         if name not in self.definitions:
             raise UnknownWorkflow(name)
         return self.definitions[name]
@@ -129,8 +135,8 @@ class Catalog:
             self._plans[version] = self._plan(stored, is_current=False)
         return self._plans[version]
 
-    def _known_actions(self, extra: Iterable[Callable[..., Any]]) -> dict[str, Action]:
-        known = {action.name: action for action in map(inspect_action, extra)}
+    def _known_actions(self, extra: Iterable[Action]) -> dict[str, Action]:
+        known = {action.name: action for action in extra}
         for definition in self.definitions.values():
             for step, action in definition.actions.items():
                 known[action.name] = action
@@ -155,6 +161,33 @@ class Catalog:
         injected = frozenset(n for n, wire in step.inputs.items() if isinstance(wire, Injected))
         reasons = misfits(step, action.spec(injected))
         return PlannedStep(step, operations, None if reasons else action, reasons)
+
+
+def _declared(workflows: Iterable[type[Workflow[Any]]]) -> list[Definition]:
+    declared: list[Definition] = []
+    problems: list[str] = []
+    for workflow in workflows:
+        definition = getattr(workflow, "__definition__", None)
+        if isinstance(definition, Definition):
+            declared.append(definition)
+        else:
+            problems.append(f"workflows holds {shown(workflow)}: pass classes that extend Workflow")
+    if problems:
+        raise InvalidConfig(problems)
+    return declared
+
+
+def _inspected(functions: Iterable[Callable[..., Any]]) -> list[Action]:
+    actions: list[Action] = []
+    problems: list[str] = []
+    for function in functions:
+        try:
+            actions.append(inspect_action(function))
+        except Unusable as error:
+            problems += [f"actions holds {shown(function)}: {why}" for why in error.reasons]
+    if problems:
+        raise InvalidConfig(problems)
+    return actions
 
 
 def _by_name(definitions: list[Definition]) -> dict[str, Definition]:

@@ -28,11 +28,17 @@ from squid_mesh.store.writes import DECISION, Queueing
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A step moved, and what its run is now."""
+    """A step moved, and what its run is now. Times are seconds."""
 
     step: str
     attempt: int
     status: RunStatus
+    trigger: str
+    trace: str | None
+    waited: float
+    """Since its attempt began."""
+    age: float
+    """Since its run was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ class Decider:
                 status = await self._write(connection, case, move)
         facts = case.asked.facts
         await note(connection, self.statements, case.run_id, case.asked.decided, facts, case.step)
-        return Moved(case.step, case.paused.attempt, status)
+        return _moved(case, status)
 
     async def _write(self, connection: AsyncConnection[Any], case: Case, move: Move) -> RunStatus:
         document = asdict(move) | {
@@ -134,6 +140,20 @@ class Decider:
             await cursor.execute(self.statements["fail_run"], parameters)
             ended = await cursor.fetchone()
         return RunStatus.RUNNING if ended is None else RunStatus(str(ended))
+
+
+def _moved(case: Case, status: RunStatus) -> Moved:
+    paused = case.paused
+    began = paused.started_at or paused.now
+    return Moved(
+        step=case.step,
+        attempt=paused.attempt,
+        status=status,
+        trigger=paused.trigger,
+        trace=paused.trace,
+        waited=(paused.now - began).total_seconds(),
+        age=(paused.now - paused.inserted_at).total_seconds(),
+    )
 
 
 async def note(

@@ -19,7 +19,7 @@ from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.catalog import Catalog, Plan
 from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.driving import Driving, Holding
-from squid_mesh.runtime.failures import refusal
+from squid_mesh.runtime.failures import BodyFailure, refusal
 from squid_mesh.runtime.intake import Intake, PutBack
 from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger
@@ -27,7 +27,7 @@ from squid_mesh.runtime.perform import Performer
 from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on
 from squid_mesh.runtime.results import Result, Settled, Sleep, Unfit
 from squid_mesh.runtime.settings import Settings
-from squid_mesh.runtime.telling import begun, decided, recorded, started
+from squid_mesh.runtime.telling import created, decided, log_failure, recorded, started
 from squid_mesh.store.committer import Lost, Refused
 from squid_mesh.store.records import (
     Advanced,
@@ -41,6 +41,7 @@ from squid_mesh.store.records import (
     Stale,
     Stopped,
 )
+from squid_mesh.store.trouble import passes
 from squid_mesh.telemetry import Telemetry
 
 SLICE_STEPS = 100
@@ -120,7 +121,9 @@ class Driver:
                 return await self._drive(job)
             except Lost:
                 return PutBack(1.0)  # the next delivery finds out what was written
-            except Exception:
+            except Exception as error:
+                if passes(error):
+                    return PutBack(1.0)
                 logger.exception("driving run %s from step %s failed", job.run_id, job.step)
                 raise
 
@@ -146,7 +149,7 @@ class Driver:
 
     async def _step(self, claimed: Claimed, slice_: Slice) -> bool:
         """Perform one claimed step, write what follows; whether `claimed` is the next one now."""
-        plan = await self._catalog.plan(claimed.definition)
+        plan = await self._ledger.outlast(lambda: self._catalog.plan(claimed.definition))
         outlook = Outlook(plan, lambda step: self._goes_on(plan, step, slice_))
         began = time.monotonic()
         if not self._may_begin(plan, claimed.step, slice_):
@@ -177,9 +180,10 @@ class Driver:
         )
         if moved is None:
             return
-        workflow = plan.graph.spec.name
-        for event in decided(job.run_id, workflow, moved, Decided.TIMED_OUT):
-            self._telemetry.tell(event)
+        if self._telemetry.is_heard:
+            workflow = plan.graph.spec.name
+            for event in decided(job.run_id, workflow, moved, Decided.TIMED_OUT):
+                self._telemetry.tell(event)
         self._ended(job.run_id, moved.status)
 
     def _may_begin(self, plan: Plan, step: str, slice_: Slice) -> bool:
@@ -191,9 +195,8 @@ class Driver:
         return not once or self._lease.has_held_since(slice_.claimed_after)
 
     def _tell_created(self, claimed: Claimed, job: Job) -> None:
-        if job.untold and claimed.begins:
-            event = begun(job.run_id, claimed.workflow, claimed.trigger, job.replayed_from)
-            self._telemetry.tell(event)
+        if self._telemetry.is_heard and job.untold and claimed.begins:
+            self._telemetry.tell(created(claimed, job.replayed_from))
 
     async def _put_by(self, claimed: Claimed, unfit: Unfit) -> Result:
         """Leave a step to a process that declares its definition, or park it when none lives."""
@@ -236,6 +239,8 @@ class Driver:
     ) -> bool:
         """Tell of what is durable now; whether `claimed` is the next step."""
         result, progress, outcome = settled.result, settled.progress, settled.outcome
+        if isinstance(result, BodyFailure) and not isinstance(outcome, Stale):
+            log_failure(claimed, result, progress, outcome)
         if self._telemetry.is_heard:
             duration = time.monotonic() - began
             for event in recorded(claimed, result, progress, outcome, duration):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from squid_mesh.definition.values import Codec, Unstorable
+from squid_mesh.errors import shown
 
 LONGEST_KEY = 255
 """Characters of a decision's key, at most."""
 
 _anything = Codec(Any)
+_mappings = Codec(list[dict[str, Any]])  # as deep as in a `Decision`, which has to be read back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class Facts:
             case {}:
                 return _mapping(self.actor) if self.actor else "is empty: say who decides"
             case _:
-                return f"is {self.actor!r}: pass text or a mapping"
+                return f"is {shown(self.actor)}: pass text or a mapping"
 
 
 NO_FACTS = Facts()
@@ -51,32 +53,40 @@ NO_FACTS = Facts()
 
 def as_json(value: Any) -> str | None:
     """A checked fact as it is stored."""
-    return None if value is None else _anything.dump(value).decode()
+    if value is None:
+        return None
+    plain = dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value
+    return _anything.dump(plain).decode()
 
 
 def _text(value: object) -> str | None:
     if not isinstance(value, str):
-        return f"is {value!r}: pass text"
-    return "is empty: leave it out, or say something" if not value.strip() else _unstorable(value)
+        return f"is {shown(value)}: pass text"
+    return (
+        "is empty: leave it out, or say something"
+        if not value.strip()
+        else _unstorable(_anything, value)
+    )
 
 
 def _mapping(value: object) -> str | None:
     if not isinstance(value, Mapping):
-        return f"is {value!r}: pass a mapping"
-    return _unstorable(value)
+        return f"is {shown(value)}: pass a mapping"
+    plain = dict(cast("Mapping[str, Any]", value))
+    return _unstorable(_anything, plain) or _unstorable(_mappings, [plain])
 
 
 def _key(value: object) -> str | None:
     if not isinstance(value, str):
-        return f"is {value!r}: pass text"
+        return f"is {shown(value)}: pass text"
     if not 0 < len(value) <= LONGEST_KEY or not value.isprintable():
         return f"must be 1 to {LONGEST_KEY} printable characters"
     return None
 
 
-def _unstorable(value: Any) -> str | None:
+def _unstorable(codec: Codec, value: Any) -> str | None:
     try:
-        _anything.dump(value)
+        codec.dump(value)
     except Unstorable as error:
         return str(error)
     return None

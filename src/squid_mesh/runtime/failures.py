@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import orjson
@@ -25,6 +25,8 @@ class BodyFailure:
 
     error: dict[str, Any]
     failed: Failed
+    cause: BaseException | None = field(default=None, compare=False, repr=False)
+    """What the body raised, for whoever shows where."""
 
     @property
     def stored(self) -> bytes:
@@ -39,6 +41,10 @@ class BodyFailure:
 
 def from_exception(error: BaseException, step: str, attempt: int) -> BodyFailure:
     """What an exception out of a body says. Never raises, whatever the exception does."""
+    return replace(_from_exception(error, step, attempt), cause=error)
+
+
+def _from_exception(error: BaseException, step: str, attempt: int) -> BodyFailure:
     kinds = tuple(name_of(kind) for kind in type(error).__mro__)
     try:
         return _told(error, kinds, step, attempt)

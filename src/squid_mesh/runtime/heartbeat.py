@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Mapping
 from typing import Any, LiteralString
@@ -11,10 +10,11 @@ from typing import Any, LiteralString
 import psycopg
 
 from squid_mesh.runtime.lease import Lease
-from squid_mesh.store.connections import lively
+from squid_mesh.store.connections import SESSION, lively
 from squid_mesh.store.statements import Statements
+from squid_mesh.store.trouble import Trouble
 
-logger = logging.getLogger(__name__)
+_PART = "heartbeat"
 
 
 class Heartbeat:
@@ -27,6 +27,7 @@ class Heartbeat:
         boot: Mapping[str, Any],
         interval: float,
         lease: Lease,
+        trouble: Trouble,
     ) -> None:
         self._dsn = dsn
         self._statement: LiteralString = statements["heartbeat"]
@@ -34,6 +35,7 @@ class Heartbeat:
         self._interval = interval
         self._stopped = threading.Event()
         self._lease = lease
+        self._trouble = trouble
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="squid-mesh-heartbeat", daemon=True)
 
@@ -52,9 +54,10 @@ class Heartbeat:
                 with psycopg.connect(
                     lively(self._dsn), autocommit=True, application_name="squid_mesh heartbeat"
                 ) as connection:
+                    connection.execute(SESSION, prepare=False)
                     self._beat_on(connection)
-            except psycopg.Error as error:
-                logger.warning("a heartbeat failed, it is tried again: %s", error)
+            except Exception as error:  # noqa: BLE001 (told; without it this process looks dead)
+                self._trouble.met(_PART, error)
                 self._stopped.wait(min(self._interval, 1.0))
 
     def _beat_on(self, connection: psycopg.Connection[Any]) -> None:
@@ -63,6 +66,7 @@ class Heartbeat:
             asked = self._lease.now()
             connection.execute(self._statement, {**self._boot, "loop_age": self._lease.loop_age})
             self._lease.renewed(asked)
+            self._trouble.over(_PART)
             self._stopped.wait(self._interval)
 
     def _ask_loop(self) -> None:

@@ -2,19 +2,12 @@
 
 A process that stood still doesn't notice. Its next heartbeat makes it look alive again, but what it
 had claimed may be somebody else's by then. So not only the last heartbeat counts: there mustn't
-have been a gap since the claim. And whoever couldn't beat itself knows nothing of others: when the
-database was gone, all are silent, and most of them alive. Times are this process's own, in seconds.
+have been a gap since the claim. Times are this process's own, in seconds.
 """
 
 from __future__ import annotations
 
 import time
-
-_BEATS = 3
-"""Heartbeats after trouble until everybody alive has made one."""
-
-_NO_END = 1e9
-"""Seconds that nobody is silent for."""
 
 
 class Lease:
@@ -26,10 +19,10 @@ class Lease:
 
     def __init__(self, length: float, blocked: float, interval: float) -> None:
         self._length = length
-        self._interval = interval
-        self._delays: tuple[float, ...] = ()
         self._longest_silence = max(blocked - 2 * interval, blocked / 2)
+        self._longest_gap = max(length / 2, 1.5 * interval)
         self._renewed = self._answered = self._unbroken_since = self.now()
+        self._gap, self._gap_ended = 0.0, self._renewed
 
     @staticmethod
     def now() -> float:
@@ -44,10 +37,11 @@ class Lease:
     def renewed(self, asked: float) -> None:
         """The database has taken a heartbeat that was sent at the moment `asked`."""
         moment = self.now()
-        if moment - self._renewed >= self._length:
+        gap = moment - self._renewed
+        if gap >= self._length:
             self._unbroken_since = moment
-        delay = moment - self._renewed - self._interval
-        self._delays = (*self._delays[1 - _BEATS :], delay)
+        if gap >= self._longest_gap:
+            self._gap, self._gap_ended = gap, moment
         self._renewed = asked
 
     def answered(self) -> None:
@@ -59,14 +53,15 @@ class Lease:
 
     @property
     def patience(self) -> float:
-        """How much longer than usual another process may be silent before it counts as dead.
+        """Seconds to add to others' silence before they count as dead.
 
-        As much as this one was itself, beyond its interval, between its last few heartbeats and
-        since: what kept it from beating may keep others. At first it doesn't know, and judges none.
+        When this process couldn't reach the database, others may not have been able to either: they
+        look silent and aren't. They get as long as that lasted, until a lease has passed since.
         """
-        if len(self._delays) < _BEATS:
-            return _NO_END
-        return max(*self._delays, self.now() - self._renewed - self._interval, 0.0)
+        silence = self.now() - self._renewed
+        if silence >= self._longest_gap:
+            return silence
+        return self._gap if self.now() - self._gap_ended < self._length else 0.0
 
     def has_held_since(self, moment: float) -> bool:
         """Whether nobody can have taken over what this process has claimed since a moment."""

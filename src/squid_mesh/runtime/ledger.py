@@ -25,12 +25,19 @@ from squid_mesh.store.records import (
     Released,
     Start,
 )
+from squid_mesh.store.trouble import Trouble, passes
 from squid_mesh.store.writes import SOON, Writer
+from squid_mesh.telemetry import Telemetry
 
 type Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 
 _MOST_IN_DOUBT = 1.0
 """Seconds that a transaction without a client may take to commit, or to be found without one."""
+
+_READING, _DECIDING = "reading", "deciding"
+
+_AGAIN_SECONDS = 0.1
+"""Between two tries of what a run can't go on without."""
 
 
 class SideConnection:
@@ -72,14 +79,22 @@ class Ledger:
         slow: Connect,
         side: SideConnection,
         silence: float,
+        telemetry: Telemetry,
+        trouble: Trouble | None = None,
     ) -> None:
+        self._trouble = trouble or Trouble()
         self._writer = writer
         self._silence = silence
         self._stopped = False
         self._side = side
         self._slow = SideConnection(slow)
         self._loads: Committer[UUID, Loaded] = Committer(
-            committer, writer.load, target=lambda run_id: run_id
+            committer,
+            writer.load,
+            target=lambda run_id: run_id,
+            heard=telemetry.flushes("loads"),
+            name="loads",
+            trouble=self._trouble,
         )
         self._starts: Committer[Start, datetime | None] = Committer(
             starter,
@@ -87,15 +102,26 @@ class Ledger:
             target=lambda start: start.key or start.run_id,
             confirm=writer.confirm_start,
             size=100,
+            heard=telemetry.flushes("starts"),
+            name="starts",
+            trouble=self._trouble,
         )
         self._claims: Committer[Claim, Claiming] = Committer(
-            committer, writer.claim, target=lambda claim: (claim.run_id, claim.step)
+            committer,
+            writer.claim,
+            target=lambda claim: (claim.run_id, claim.step),
+            heard=telemetry.flushes("claims"),
+            name="claims",
+            trouble=self._trouble,
         )
         self._progress: Committer[Progress, Outcome] = Committer(
             committer,
             writer.advance,
             target=lambda record: (record.run_id, record.step),
             confirm=writer.confirm_progress,
+            heard=telemetry.flushes("progress"),
+            name="progress",
+            trouble=self._trouble,
         )
 
     @property
@@ -108,8 +134,11 @@ class Ledger:
         return (self._starts, self._claims, self._progress, self._loads)
 
     async def start(self) -> None:
-        """Connect the committers."""
-        await asyncio.gather(*(committer.start() for committer in self._committers))
+        """Connect the committers. When one can't, the others have to be stopped."""
+        starting = (committer.start() for committer in self._committers)
+        for result in await asyncio.gather(*starting, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     async def stop(self) -> None:
         """End the committers; whoever still waits is told that the outcome is unknown."""
@@ -146,10 +175,28 @@ class Ledger:
         await self._side.run(lambda conn: self._writer.give_back(conn, job))
 
     async def is_declared(self, definition: str) -> bool:
-        """Whether a living process declares this definition."""
+        """Whether a living process declares this definition. Raises `Lost`."""
         parameters = {"definition": definition, "silence": self._silence}
-        rows = await self._read("find_declaring_worker", parameters)
+        rows = await self.outlast(lambda: self._read("find_declaring_worker", parameters))
         return bool(rows[0][0])
+
+    async def outlast[T](self, read: Callable[[], Awaitable[T]]) -> T:
+        """Read what a claimed step needs, again until the database has an answer.
+
+        To give up would waste its attempt. Raises `Lost` when the mesh has stopped.
+        """
+        while not self._stopped:
+            try:
+                answer = await read()
+            except (Lost, psycopg.Error) as error:
+                if not isinstance(error, Lost) and not passes(error):
+                    raise
+                self._trouble.met(_READING, error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                self._trouble.over(_READING)
+                return answer
+        raise Lost("the mesh has stopped")
 
     async def find_producers(self, queues: Collection[str]) -> list[Producer]:
         """Every running Oban that serves one of these queues."""
@@ -178,11 +225,11 @@ class Ledger:
     # recovery
 
     async def find_interrupted(
-        self, driven: list[tuple[UUID, str]], *, blocked: float, patience: float
+        self, driven: list[tuple[UUID, str]], *, blocked: float, patience: float = 0.0
     ) -> list[Interrupted]:
         """Steps whose claim nobody answers for; `driven` are those that this boot holds.
 
-        Another boot may be silent for `patience` seconds more than its lease says.
+        Other boots may be silent for `patience` seconds longer than usual.
         """
         rows = await self._read(
             "find_interrupted",
@@ -224,6 +271,11 @@ class Ledger:
             lambda conn: self._writer.requeue_overdue(conn, overdue=overdue, silence=self._silence)
         )
 
+    async def find_oldest_ready(self) -> float:
+        """For how many seconds the step that has been due for longest has been so; 0 for none."""
+        ((late, _),) = await self._read("find_oldest_due", {})
+        return max(late or 0.0, 0.0)
+
     async def find_parked(self) -> list[tuple[str, str]]:
         """Which steps of which definitions wait for code."""
         return [(definition, step) for definition, step in await self._read("find_parked", {})]
@@ -262,12 +314,18 @@ class Ledger:
         doubtful = False
         while not self._stopped:
             try:
-                return await self._slow.run(write_again if doubtful else write)
+                written = await self._slow.run(write_again if doubtful else write)
             except psycopg.errors.LockNotAvailable:
-                await asyncio.sleep(0.1)
-            except (Lost, psycopg.OperationalError):
+                pass
+            except (Lost, psycopg.Error) as error:
+                if not isinstance(error, Lost) and not passes(error):
+                    raise
+                self._trouble.met(_DECIDING, error)
                 doubtful = True
-                await asyncio.sleep(0.1)
+            else:
+                self._trouble.over(_DECIDING)
+                return written
+            await asyncio.sleep(_AGAIN_SECONDS)
         raise Lost("the mesh has stopped")
 
     async def _read(self, statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -9,11 +9,16 @@ from collections.abc import Awaitable, Callable, Collection
 from squid_mesh.runtime.catalog import Catalog
 from squid_mesh.runtime.loops import Loop
 from squid_mesh.store.producers import Producer
+from squid_mesh.store.trouble import Trouble
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 60.0
 """How often it looks, and says so, at most."""
+
+UNKNOWN_SECONDS = 20.0
+"""How long after trouble it isn't known who serves what: Oban's own table of that is unlogged, so a
+server that crashes empties it, and each Oban has to enter itself again."""
 
 type FindProducers = Callable[[Collection[str]], Awaitable[list[Producer]]]
 
@@ -21,13 +26,16 @@ type FindProducers = Callable[[Collection[str]], Awaitable[list[Producer]]]
 class Lookout:
     """Looks after the workflows that this process has started runs of since it last did."""
 
-    def __init__(self, catalog: Catalog, queue: str, find_producers: FindProducers) -> None:
+    def __init__(
+        self, catalog: Catalog, queue: str, find_producers: FindProducers, trouble: Trouble
+    ) -> None:
         self._catalog = catalog
         self._queue = queue
         self._find_producers = find_producers
         self._started: set[str] = set()
         self._next = 0.0
-        self._loop = Loop("lookout", self._look, LOOK_SECONDS)
+        self._trouble = trouble
+        self._loop = Loop("lookout", self._look, LOOK_SECONDS, trouble)
 
     def start(self) -> None:
         """Begin to look."""
@@ -44,7 +52,7 @@ class Lookout:
             self._loop.wake()
 
     async def _look(self) -> None:
-        if not self._started:
+        if not self._started or self._trouble.was_within(UNKNOWN_SECONDS):
             return
         self._next = time.monotonic() + LOOK_SECONDS
         workflows, self._started = sorted(self._started), set()

@@ -13,7 +13,9 @@ from squid_mesh.runtime.bodies import Bodies
 from squid_mesh.runtime.catalog import Plan, PlannedStep
 from squid_mesh.runtime.failures import BodyFailure, refusal
 from squid_mesh.runtime.results import NO_OUTPUT, Hold, Intend, Result, Settled, Sleep, Unfit
+from squid_mesh.runtime.surrounding import surrounded
 from squid_mesh.store.records import Claimed
+from squid_mesh.telemetry import LogContext, Telemetry
 
 step_logger = logging.getLogger("squid_mesh.step")
 
@@ -23,12 +25,21 @@ class Performer:
     """Performs steps in this process."""
 
     bodies: Bodies
+    telemetry: Telemetry
 
     async def perform(self, claimed: Claimed, plan: Plan, intend: Intend) -> Result | Settled:
         """The result of one attempt; of a transactional step with what `intend` has it write.
 
         Raises `Lost` when the transaction of a step is, and what cancels the driver itself.
         """
+        if self.telemetry.is_instrumented or LogContext.is_made:
+            return await surrounded(
+                claimed, plan, self.telemetry, lambda: self._told(claimed, plan, intend)
+            )
+        return await self._told(claimed, plan, intend)
+
+    async def _told(self, claimed: Claimed, plan: Plan, intend: Intend) -> Result | Settled:
+        """The result, a failure without the run's secrets."""
         result = await self._perform(claimed, plan, intend)
         if isinstance(result, BodyFailure):
             return result.without(plan.secrets(claimed.payload, claimed.outputs))
@@ -61,7 +72,12 @@ class Performer:
 def _log(claimed: Claimed, planned: PlannedStep) -> None:
     step = planned.operations
     level = logging.getLevelNamesMapping()[(step.level or "info").upper()]
-    facts = {"run_id": str(claimed.run_id), "workflow": claimed.workflow, "step": claimed.step}
+    facts = {
+        "run_id": str(claimed.run_id),
+        "workflow": claimed.workflow,
+        "step": claimed.step,
+        "attempt": claimed.attempt,
+    }
     step_logger.log(level, "%s", step.message, extra=facts)
 
 

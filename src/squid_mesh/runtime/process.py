@@ -37,6 +37,7 @@ from squid_mesh.store.committer import Lost
 from squid_mesh.store.connections import connect, connect_committer, connect_starter
 from squid_mesh.store.schedules import Timetable
 from squid_mesh.store.statements import Statements
+from squid_mesh.store.trouble import Trouble
 from squid_mesh.store.writes import Writer
 from squid_mesh.telemetry import Telemetry
 
@@ -66,14 +67,19 @@ class Process:
         self._resources = resources
         self._openings = Openings(pool, resources, self._threads)
         self._side = SideConnection(lambda: connect(settings.dsn))
-        self.waiters = Waiters(statements, self._side.run, lambda: connect(settings.dsn))
+        self._trouble = Trouble()
+        self.waiters = Waiters(
+            statements, self._side.run, lambda: connect(settings.dsn), self._trouble
+        )
 
     async def start(self) -> None:
         """Register this boot, and begin to claim, beat and recover."""
         settings = self._settings
         lease = Lease(settings.lease, settings.blocked, settings.heartbeat)
         self._boot: int = await self._side.run(self._begin_boot)
-        writer = Writer(self._statements, settings.queueing, self._boot)
+        writer = Writer(
+            self._statements, settings.queueing, self._boot, heard=self._telemetry.is_heard
+        )
         self.ledger = Ledger(
             writer,
             starter=lambda: connect_starter(settings.dsn),
@@ -81,12 +87,14 @@ class Process:
             slow=lambda: connect(settings.dsn),
             side=self._side,
             silence=settings.lease,
+            telemetry=self._telemetry,
+            trouble=self._trouble,
         )
         self._alarm = Alarm(self.ledger.stage)
         transactions = Transactions(self._openings, self.ledger, writer)
         self.driver = Driver(
             self._catalog,
-            Performer(Bodies(self._resources, self._threads, transactions)),
+            Performer(Bodies(self._resources, self._threads, transactions), self._telemetry),
             self.ledger,
             settings=settings,
             lease=lease,
@@ -95,7 +103,9 @@ class Process:
             alarm=self._alarm,
             decider=Decider(self._statements, settings.queueing),
         )
-        self.lookout = Lookout(self._catalog, settings.queueing.queue, self.ledger.find_producers)
+        self.lookout = Lookout(
+            self._catalog, settings.queueing.queue, self.ledger.find_producers, self._trouble
+        )
         self.scheduler = Scheduler(
             self._catalog,
             Timetable(self._statements, settings.queueing, settings.lease, self._boot),
@@ -116,16 +126,21 @@ class Process:
             ended=self.waiters.tell,
             telemetry=self._telemetry,
         )
-        self._recovery = Loop("recovery", recovery.sweep, settings.heartbeat)
+        self._recovery = Loop("recovery", recovery.sweep, settings.heartbeat, self._trouble)
         self._heartbeat = Heartbeat(
             settings.dsn,
             self._statements,
             self._facts | {"boot": self._boot},
             settings.heartbeat,
             lease,
+            self._trouble,
         )
         self._pruning = self._pruning_loop()
-        await self.ledger.start()
+        try:
+            await self.ledger.start()
+        except BaseException:
+            await self._withdraw()
+            raise
         self._heartbeat.start()
         self._alarm.start()
         self._recovery.start()
@@ -133,6 +148,12 @@ class Process:
         if self._pruning is not None:
             self._pruning.start()
         self.lookout.start()
+
+    async def _withdraw(self) -> None:
+        """Leave nothing behind of a boot that can't begin."""
+        await self.ledger.stop()
+        await self._let_go()
+        await self._side.close()
 
     def close(self) -> None:
         """Begin nothing more: jobs that still come are others'."""
@@ -171,7 +192,7 @@ class Process:
             finally:
                 await side.close()
 
-        return Loop("pruning", prune, min(PRUNE_SECONDS, age))
+        return Loop("pruning", prune, min(PRUNE_SECONDS, age), self._trouble)
 
     async def _let_go(self) -> None:
         """Say that this boot has ended; without a database its lease says so, later."""

@@ -167,3 +167,4 @@ def go_on(claimed: Claimed, result: Result, step: str) -> None:
     claimed.step = step
     claimed.attempt = 1
     claimed.slept = False
+    claimed.waited = None

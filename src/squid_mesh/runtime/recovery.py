@@ -22,7 +22,7 @@ from squid_mesh.runtime.progress import Attempt, Outlook, progress
 from squid_mesh.runtime.settings import Settings
 from squid_mesh.store.committer import Busy
 from squid_mesh.store.records import Ended, Interrupted, Stale
-from squid_mesh.telemetry import RunEnded, StepInterrupted, Telemetry
+from squid_mesh.telemetry import OldestReady, Requeued, RunEnded, StepInterrupted, Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -57,14 +57,17 @@ class Recovery:
         await self.requeue()
         await self.release()
         await self._requeue_schedules()
+        await self._measure()
 
     async def take_over(self) -> None:
         """Try interrupted steps again, or end them as their policy says."""
         found = await self._ledger.find_interrupted(
-            self._driving.steps, blocked=self._settings.blocked, patience=self._lease.patience
+            self._driving.steps,
+            blocked=self._settings.blocked,
+            patience=self._lease.patience,
         )
         lost = [i for i in found if self._is_lost(i)]
-        policies = {i: await self._policy(i) for i in lost if await self._is_readable(i.definition)}
+        policies = {i: await self._policy(i) for i in lost if await self._is_ours(i)}
         await self._retry([i for i, policy in policies.items() if policy == "retry"])
         for interrupted, policy in policies.items():
             if policy != "retry":
@@ -75,10 +78,29 @@ class Recovery:
         held = (found.run_id, found.step) in self._driving
         return found.claim != self._ledger.boot or not held
 
+    async def _is_ours(self, found: Interrupted) -> bool:
+        """Whether it is for this process to take over, and not for one that has its code.
+
+        What nobody living declares is taken over by anybody, and parked.
+        """
+        if not await self._is_readable(found.definition):
+            return False
+        plan = await self._catalog.plan(found.definition)
+        has_code = plan.is_current or plan.steps[found.step].action is not None
+        return has_code or not await self._ledger.is_declared(found.definition)
+
     async def requeue(self) -> None:
         """Give steps that are due and have no job a new one."""
         if count := await self._ledger.requeue_overdue(self._settings.overdue):
+            if self._telemetry.is_instrumented:
+                self._telemetry.measure(Requeued(steps=count))
             logger.warning("%d steps were due without a job and have a new one", count)
+
+    async def _measure(self) -> None:
+        """Find for how long something has been due, when an instrument asks for it."""
+        if self._telemetry.is_instrumented and self._telemetry.wants_oldest_ready:
+            seconds = await self._ledger.find_oldest_ready()
+            self._telemetry.measure(OldestReady(seconds=seconds))
 
     async def release(self) -> None:
         """Make parked steps ready that code of this process can call."""
@@ -100,26 +122,40 @@ class Recovery:
             policy = "retry" if one.goes_on else "cancel"
             await self._tell(found[one.run_id, one.step, one.attempt], policy)
         ended = {one.run_id: one.outcome for one in released}
-        definitions = {one.run_id: one.definition for one in interrupted}
+        runs = {one.run_id: one for one in interrupted}
         for run_id, outcome in ended.items():
             if outcome is not None:
-                await self._tell_ended(run_id, definitions[run_id], outcome)
+                await self._tell_ended(runs[run_id], outcome)
 
     async def _tell(self, interrupted: Interrupted, policy: str) -> None:
+        if not self._telemetry.is_heard:
+            return
         self._telemetry.tell(
             StepInterrupted(
                 run_id=interrupted.run_id,
                 workflow=await self._workflow(interrupted.definition),
+                trigger=interrupted.trigger,
+                trace=interrupted.trace,
                 step=interrupted.step,
                 attempt=interrupted.attempt,
                 policy=policy,
             )
         )
 
-    async def _tell_ended(self, run_id: UUID, definition: str, status: RunStatus) -> None:
-        self._ended(run_id, status)
-        workflow = await self._workflow(definition)
-        self._telemetry.tell(RunEnded(run_id=run_id, workflow=workflow, status=status))
+    async def _tell_ended(self, interrupted: Interrupted, status: RunStatus) -> None:
+        self._ended(interrupted.run_id, status)
+        if not self._telemetry.is_heard:
+            return
+        self._telemetry.tell(
+            RunEnded(
+                run_id=interrupted.run_id,
+                workflow=await self._workflow(interrupted.definition),
+                trigger=interrupted.trigger,
+                trace=interrupted.trace,
+                status=status,
+                duration=interrupted.age,
+            )
+        )
 
     async def _workflow(self, definition: str) -> str:
         return (await self._catalog.plan(definition)).graph.spec.name
@@ -162,4 +198,4 @@ class Recovery:
             return
         await self._tell(interrupted, policy)
         if isinstance(outcome, Ended):
-            await self._tell_ended(interrupted.run_id, interrupted.definition, outcome.status)
+            await self._tell_ended(interrupted, outcome.status)

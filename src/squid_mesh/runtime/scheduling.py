@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,6 @@ from squid_mesh.definition.compile import Definition
 from squid_mesh.definition.options import Window
 from squid_mesh.definition.spec import BackoffSpec, TriggerSpec
 from squid_mesh.engine.retry import backoff
-from squid_mesh.engine.states import RunStatus
 from squid_mesh.engine.windows import Due, due_windows, next_window
 from squid_mesh.errors import InvalidTrigger
 from squid_mesh.runtime.catalog import Catalog
@@ -28,10 +27,13 @@ from squid_mesh.runtime.intake import Intake, PutBack
 from squid_mesh.runtime.ledger import SideConnection
 from squid_mesh.runtime.payloads import MAKING_SECONDS, Payloads
 from squid_mesh.runtime.settings import Settings
+from squid_mesh.runtime.telling import window_passed
+from squid_mesh.runtime.traced import traced
 from squid_mesh.store.committer import Lost
 from squid_mesh.store.records import FailedWindow, Start
 from squid_mesh.store.schedules import Declared, Name, Passing, Scheduled, Timetable
-from squid_mesh.telemetry import RunCreated, RunEnded, Telemetry
+from squid_mesh.store.trouble import passes
+from squid_mesh.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +188,9 @@ class Scheduler:
                 return await self._fire(tick)
             except Lost:
                 return PutBack(1.0)  # the next delivery finds out what was written
-            except Exception:
+            except Exception as error:
+                if passes(error):
+                    return PutBack(1.0)
                 logger.exception("firing %s of %s failed", tick.trigger, tick.workflow)
                 raise
 
@@ -247,7 +251,7 @@ class Scheduler:
             is_due = await self._timetable.lock_window(connection, tick.name, tick.window)
             if not is_due:
                 return PutBack(1.0) if is_due is None else None
-            begun = await self._timetable.start(connection, firing.starts, firing.failed)
+            firing, begun = await self._begin(connection, firing)
             passing = Passing(
                 name=tick.name,
                 window=tick.window,
@@ -260,17 +264,24 @@ class Scheduler:
         self._tell(firing, begun)
         return None
 
+    async def _begin(
+        self, connection: AsyncConnection[Any], firing: Firing
+    ) -> tuple[Firing, set[UUID]]:
+        """Insert the runs, each with a trace when somebody traces; which of them are new."""
+
+        async def write(starts: Sequence[Start]) -> tuple[Firing, set[UUID]]:
+            begun = await self._timetable.start(connection, starts, firing.failed)
+            return replace(firing, starts=list(starts)), begun
+
+        return await traced(self._telemetry, firing.starts, write, created=lambda made: made[1])
+
     def _tell(self, firing: Firing, begun: set[UUID]) -> None:
         """Tell of the runs that are new."""
         for run in (run for run in firing.runs if run.run_id in begun):
-            self._telemetry.tell(
-                RunCreated(run_id=run.run_id, workflow=run.workflow, trigger=run.trigger)
-            )
             self._started(run.workflow)
-            if isinstance(run, FailedWindow):
-                self._telemetry.tell(
-                    RunEnded(run_id=run.run_id, workflow=run.workflow, status=RunStatus.FAILED)
-                )
+            if self._telemetry.is_heard:
+                for event in window_passed(run):
+                    self._telemetry.tell(event)
 
 
 def _declared(catalog: Catalog) -> list[Declared]:

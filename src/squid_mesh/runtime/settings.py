@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Self
+from math import inf
+from typing import Any, Self
 
-from squid_mesh.errors import InvalidConfig
+from squid_mesh.definition.values import is_storable
+from squid_mesh.errors import InvalidConfig, shown
 from squid_mesh.store.writes import Queueing
 
 logger = logging.getLogger(__name__)
@@ -52,20 +54,24 @@ class Settings:
         max_interruptions: int,
     ) -> Self:
         """Settings from what a host writes. Raises `InvalidConfig` with every one that is wrong."""
+        times = {
+            "heartbeat": heartbeat,
+            "lease": lease,
+            "blocked": blocked,
+            "grace": grace,
+            "overdue": overdue,
+            "handover": handover,
+        }
+        kept = {} if retention is None else {"retention": retention}
         settings = cls(
             name=name,
             dsn=dsn,
             queueing=queueing,
-            retention=None if retention is None else retention.total_seconds(),
-            heartbeat=heartbeat.total_seconds(),
-            lease=lease.total_seconds(),
-            blocked=blocked.total_seconds(),
-            grace=grace.total_seconds(),
-            overdue=overdue.total_seconds(),
-            handover=handover.total_seconds(),
+            retention=None if retention is None else _seconds("retention", retention),
             max_interruptions=max_interruptions,
+            **{what: _seconds(what, time) for what, time in times.items()},
         )
-        if problems := settings.problems():
+        if problems := [*_mistyped(times | kept), *settings.problems()]:
             raise InvalidConfig(problems)
         return settings
 
@@ -76,8 +82,12 @@ class Settings:
     def problems(self) -> list[str]:
         """What is wrong, in sentences."""
         rules = {
-            f"name={self.name!r}: use letters, digits and _": _NAME.fullmatch(self.name),
-            "queue is empty: name an Oban queue": self.queueing.queue.strip(),
+            f"name={shown(self.name)}: use letters, digits and _": (
+                is_storable(self.name) and _NAME.fullmatch(self.name)
+            ),
+            f"queue={shown(self.queueing.queue)}: name an Oban queue": (
+                is_storable(self.queueing.queue) and self.queueing.queue.strip()
+            ),
             "retention must be positive, or None": self.retention is None or self.retention > 0,
             "heartbeat must be positive": self.heartbeat > 0,
             "lease must be at least twice heartbeat, or the living look dead": (
@@ -91,7 +101,9 @@ class Settings:
                 self.overdue > 0
             ),
             "handover must be positive, or steps for other code storm": self.handover > 0,
-            "max_interruptions must be at least 1": self.max_interruptions >= 1,
+            f"max_interruptions={shown(self.max_interruptions)}: write a whole number from 1": (
+                type(self.max_interruptions) is int and self.max_interruptions >= 1
+            ),
         }
         return [problem for problem, holds in rules.items() if not holds]
 
@@ -114,11 +126,39 @@ def serve_some(queues: Collection[str], needed: Collection[str]) -> None:
     logger.warning("%s", problem)
 
 
+_HARMLESS = {"heartbeat": 1e-9, "lease": inf, "blocked": inf}
+"""What stands for a time that is none, so that nothing else is said of it."""
+
+
+def _seconds(what: str, time: object) -> float:
+    return time.total_seconds() if isinstance(time, timedelta) else _HARMLESS.get(what, 1.0)
+
+
+def _mistyped(times: Mapping[str, object]) -> list[str]:
+    return [
+        f"{what}={shown(time)}: write timedelta(seconds=…)"
+        for what, time in times.items()
+        if not isinstance(time, timedelta)
+    ]
+
+
+def listed(what: str, given: Any) -> list[Any]:
+    """The parts of a setting that is a list. Raises `InvalidConfig`."""
+    if not hasattr(given, "__iter__") or type(given) in {str, bytes, dict}:
+        raise InvalidConfig([f"{what}={shown(given)}: pass a list"])
+    return list(given)
+
+
 class Gathered:
     """Problems of several parts of a configuration, raised together."""
 
     def __init__(self) -> None:
         self._problems: list[str] = []
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing was wrong so far."""
+        return not self._problems
 
     @contextmanager
     def part(self) -> Generator[None]:

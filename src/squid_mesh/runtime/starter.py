@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, IsolationLevel
 from psycopg.errors import SerializationFailure
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
@@ -19,7 +19,8 @@ from squid_mesh.runtime.deciding import note
 from squid_mesh.runtime.facts import Facts
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.starting import same_request
-from squid_mesh.runtime.telling import begun
+from squid_mesh.runtime.telling import created
+from squid_mesh.runtime.traced import traced
 from squid_mesh.store.hosts import begin, connection_of, cursor_on
 from squid_mesh.store.records import Start
 from squid_mesh.store.statements import Statements
@@ -50,6 +51,18 @@ _UNSEEN = (
 )
 
 
+@asynccontextmanager
+async def _read_committed(connection: AsyncConnection[Any]) -> AsyncGenerator[None]:
+    """Whatever the pool's connections default to: what is locked is decided on as it is then."""
+    usual = connection.isolation_level
+    await connection.set_isolation_level(IsolationLevel.READ_COMMITTED)
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            await connection.set_isolation_level(usual)
+
+
 class Starter:
     """The start statements of one mesh."""
 
@@ -63,43 +76,66 @@ class Starter:
 
     async def start(self, start: Start, ledger: Ledger, conn: Any) -> Started | Held:
         """Start one run. Raises `KeyConflict`."""
+
+        async def write(starts: Sequence[Start]) -> list[Started | Held]:
+            return [await self._start(starts[0], ledger, conn)]
+
+        (started,) = await traced(self._telemetry, [start], write, created=_new)
+        if conn is None:
+            self._tell([started])
+        return started
+
+    async def _start(self, start: Start, ledger: Ledger, conn: Any) -> Started | Held:
         if conn is None:
             inserted_at = await ledger.start_run(start)
         else:
             async with self.transaction(conn) as connection:
                 inserted = await self._insert(connection, [start], untold=True)
             inserted_at = inserted.get(start.run_id)
-        if inserted_at is None:
-            async with self.connection(conn) as connection:
-                return Held(await self._holder(connection, start))
-        if conn is None:
-            self._tell(start)
-        return Started(start, inserted_at)
+        if inserted_at is not None:
+            return Started(start, inserted_at)
+        async with self.connection(conn) as connection:
+            return Held(await self._holder(connection, start))
 
     async def start_all(self, starts: Sequence[Start], conn: Any) -> list[Started | Held]:
         """Start all of these runs or none. Raises `KeyConflict`."""
+
+        async def write(starts: Sequence[Start]) -> list[Started | Held]:
+            return await self._start_all(starts, conn)
+
+        results = await traced(self._telemetry, starts, write, created=_new)
+        if conn is None:
+            self._tell(results)
+        return results
+
+    async def _start_all(self, starts: Sequence[Start], conn: Any) -> list[Started | Held]:
         async with self.transaction(conn) as connection:
             inserted = await self._insert(connection, starts, untold=conn is not None)
-            results = [
+            return [
                 Started(start, inserted[start.run_id])
                 if start.run_id in inserted
                 else Held(await self._holder(connection, start))
                 for start in starts
             ]
-        if conn is None:
-            for start in starts:
-                if start.run_id in inserted:
-                    self._tell(start)
-        return results
 
-    async def replay(self, start: Start, facts: Facts, conn: Any) -> Started:
-        """Start a run that replays another, and keep who asked for it, in one transaction."""
-        async with self.transaction(conn) as connection:
-            inserted = await self._insert(connection, [start], untold=conn is not None)
-            await note(connection, self._statements, start.run_id, "replayed", facts)
-        if conn is None:
-            self._tell(start)
-        return Started(start, inserted[start.run_id])
+    async def replay(self, start: Start, facts: Facts, conn: Any, *, trace: str | None) -> Started:
+        """Start a run that replays another, and keep who asked for it, in one transaction.
+
+        `trace` is the other run's.
+        """
+
+        async def write(starts: Sequence[Start]) -> Started:
+            async with self.transaction(conn) as connection:
+                inserted = await self._insert(connection, starts, untold=conn is not None)
+                await note(connection, self._statements, start.run_id, "replayed", facts)
+            return Started(starts[0], inserted[start.run_id])
+
+        started = await traced(
+            self._telemetry, [start], write, created=lambda one: _new([one]), replays=trace
+        )
+        if conn is None and self._telemetry.is_heard:
+            self._telemetry.tell(created(started.start, start.replayed_from))
+        return started
 
     @asynccontextmanager
     async def connection(self, conn: Any) -> AsyncGenerator[AsyncConnection[Any]]:
@@ -116,7 +152,10 @@ class Starter:
         async with self.connection(conn) as connection:
             if conn is not None:
                 await begin(connection)
-            async with connection.transaction():
+                async with connection.transaction():
+                    yield connection
+                return
+            async with _read_committed(connection), connection.transaction():
                 yield connection
 
     async def _insert(
@@ -150,7 +189,13 @@ class Starter:
             raise KeyConflict(run_id, start.key or "")
         return UUID(str(run_id))
 
-    def _tell(self, start: Start) -> None:
-        self._telemetry.tell(
-            begun(start.run_id, start.workflow, start.trigger, start.replayed_from)
-        )
+    def _tell(self, results: Sequence[Started | Held]) -> None:
+        if not self._telemetry.is_heard:
+            return
+        for start in (one.start for one in results if isinstance(one, Started)):
+            self._telemetry.tell(created(start))
+
+
+def _new(results: Sequence[Started | Held]) -> set[UUID]:
+    """The runs that were inserted now."""
+    return {one.start.run_id for one in results if isinstance(one, Started)}

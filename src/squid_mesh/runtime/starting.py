@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
@@ -18,7 +18,7 @@ from squid_mesh.definition.payload import Payload
 from squid_mesh.definition.secrets import Secrets, revealed
 from squid_mesh.definition.values import MAX_BYTES, Codec, Unstorable
 from squid_mesh.engine.graph import Graph
-from squid_mesh.errors import InvalidPayload, InvalidTrigger, PayloadTooLarge
+from squid_mesh.errors import InvalidPayload, InvalidTrigger, PayloadTooLarge, shown
 from squid_mesh.store.records import FirstStep, Start
 
 LONGEST_TEXT = 255
@@ -42,16 +42,28 @@ class Request:
         """Raise `ValueError` or `TypeError` for what isn't payload and can't be stored."""
         if self.key is not None:
             _check_text("key", self.key)
-        for name, value in (self.tags or {}).items():
-            _check_text("a tag's name", name)
-            _check_text(f"tag {name!r}", value)
-        if self.priority not in PRIORITIES:
-            raise ValueError(f"priority={self.priority!r}: from -2, which begins first, to 4")
+        _check_tags({} if self.tags is None else self.tags)
+        _check_priority(self.priority)
+
+
+def _check_tags(tags: object) -> None:
+    if not isinstance(tags, Mapping):
+        raise TypeError(f"tags={shown(tags)}: write a mapping of text to text")
+    for name, value in cast("Mapping[object, object]", tags).items():
+        _check_text("a tag's name", name)
+        _check_text(f"tag {name!r}", value)
+
+
+def _check_priority(priority: object) -> None:
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        raise TypeError(f"priority={shown(priority)}: write a whole number")
+    if priority not in PRIORITIES:
+        raise ValueError(f"priority={shown(priority)}: from -2, which begins first, to 4")
 
 
 def _check_text(what: str, value: object) -> None:
     if not isinstance(value, str):
-        raise TypeError(f"{what} is {value!r}: write text")
+        raise TypeError(f"{what} is {shown(value)}: write text")
     if not 0 < len(value) <= LONGEST_TEXT or "\0" in value or not value.isprintable():
         raise ValueError(f"{what} must be 1 to {LONGEST_TEXT} printable characters")
 
@@ -63,8 +75,8 @@ def to_start(definition: Definition, request: Request, index: int | None = None)
     """
     request.check()
     spec = definition.spec
-    trigger = request.trigger or spec.triggers[0].name
-    if trigger not in {t.name for t in spec.triggers}:
+    trigger = spec.triggers[0].name if request.trigger is None else request.trigger
+    if trigger not in [t.name for t in spec.triggers]:
         raise InvalidTrigger(spec.name, trigger, [t.name for t in spec.triggers])
     graph = Graph(spec)
     return Start(

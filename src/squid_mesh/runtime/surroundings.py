@@ -12,6 +12,7 @@ from squid_mesh.definition.handed import StepContext
 from squid_mesh.definition.options import Window
 from squid_mesh.definition.spec import Injected, WorkflowSpec
 from squid_mesh.errors import InvalidConfig
+from squid_mesh.runtime.settings import listed
 from squid_mesh.store.records import Claimed
 
 logger = logging.getLogger("squid_mesh.step")
@@ -23,7 +24,8 @@ class Resources:
     def __init__(self, objects: Iterable[object]) -> None:
         self._by_type: dict[str, Any] = {}
         problems: list[str] = []
-        for thing in objects:
+        things: list[object] = listed("resources", objects)
+        for thing in things:
             kind = type(thing)
             own = name_of(kind)
             if own in self._by_type and type(self._by_type[own]) is kind:

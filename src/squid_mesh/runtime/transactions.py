@@ -30,9 +30,10 @@ from squid_mesh.runtime.handles import State, Transaction
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.openings import Opening, Openings
 from squid_mesh.runtime.results import Intend, Output, Settled
-from squid_mesh.store.committer import BLAMES_A_RECORD, PASSES, Busy, Lost
+from squid_mesh.store.committer import BLAMES_A_RECORD, Busy, Lost
 from squid_mesh.store.outcomes import outcomes_of
 from squid_mesh.store.records import Claimed, Stale
+from squid_mesh.store.trouble import PASSES
 from squid_mesh.store.writes import Writer
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ lost with its connection, runs that are waited for are also read once in a while
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
@@ -16,20 +15,20 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg import AsyncConnection
 
 from squid_mesh.engine.states import RunStatus
 from squid_mesh.runtime.loops import Loop
 from squid_mesh.store.statements import Statements
-
-logger = logging.getLogger(__name__)
+from squid_mesh.store.trouble import Trouble
 
 LOOK_SECONDS = 0.1
 """How often it is seen who waits, and for how long somebody has waited when his run is watched."""
 
 READ_SECONDS = 1.0
 """How often runs that are waited for are read."""
+
+_LISTENING = "listening"
 
 type Use = Callable[[Callable[[AsyncConnection[Any]], Awaitable[Any]]], Awaitable[Any]]
 """Runs something on a connection for single statements."""
@@ -43,15 +42,17 @@ class Waiters:
         statements: Statements,
         use: Use,
         connect: Callable[[], Awaitable[AsyncConnection[Any]]],
+        trouble: Trouble,
     ) -> None:
         self._statements = statements
         self._use = use
         self._connect = connect
+        self._trouble = trouble
         self._waiting: dict[UUID, set[_Waiter]] = {}
         self._watched: set[UUID] = set()
         self._read_at = 0.0
-        self._looking = Loop("waiting", self._look, LOOK_SECONDS)
-        self._listening = Loop("listening", self._listen, READ_SECONDS)
+        self._looking = Loop("waiting", self._look, LOOK_SECONDS, trouble)
+        self._listening = Loop(_LISTENING, self._listen, READ_SECONDS, trouble)
 
     def start(self) -> None:
         """Begin to look and to listen."""
@@ -116,14 +117,12 @@ class Waiters:
 
     async def _listen(self) -> None:
         """Listen on a connection of its own until it breaks."""
-        try:
-            async with await self._connect() as connection:
-                await connection.execute(f'listen "{self._statements.rest}"'.encode())
-                async for notice in connection.notifies():
-                    run_id, _, status = notice.payload.partition(" ")
-                    self.tell(UUID(run_id), RunStatus(status))
-        except psycopg.OperationalError as error:
-            logger.warning("the listener lost its connection, it reconnects: %s", error)
+        async with await self._connect() as connection:
+            await connection.execute(f'listen "{self._statements.rest}"'.encode())
+            self._trouble.over(_LISTENING)
+            async for notice in connection.notifies():
+                run_id, _, status = notice.payload.partition(" ")
+                self.tell(UUID(run_id), RunStatus(status))
 
 
 @dataclass(eq=False, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection
+
+from squid_mesh.store.trouble import Trouble, passes, told
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +30,14 @@ type Confirm[Record, Outcome] = Callable[
 ]
 """The outcome of a record that was written again, as an answer was lost: was it applied before?"""
 
+type Heard = Callable[[int, float], None]
+"""Hears of each flush that was written: how many records, in how many seconds."""
+
 BLAMES_A_RECORD = frozenset({"22", "23", "54"})
 """SQLSTATE classes that say that some record can't be written: data, constraints, limits."""
 
-PASSES = frozenset({"08", "25", "40", "53", "55", "57"})
-"""SQLSTATE classes of what passes: connections, read-only, conflicts, resources, restarts."""
-
+PAUSE_SECONDS = 0.005, 1.0
+"""How long a committer in trouble waits before it tries again: at first, and at most."""
 
 _WOULD_WAIT = "55P03"
 """Lock not available, on a connection with a lock timeout."""
@@ -81,8 +86,10 @@ class Committer[Record, Outcome]:
     A flush holds at most one record for each `target`: two records for one row would meet in one
     snapshot. Runs that somebody else holds are skipped and tried again, so one of them delays only
     itself (law 9). A group that is refused for what it holds is halved until the record that is to
-    blame stands alone; one that met trouble which passes is tried again whole. A record whose
-    answer was lost is written again, which changes nothing if it had been applied, and `confirm`ed.
+    blame stands alone. One that met trouble which passes is tried again, after a pause and in
+    groups half as large: should one record be the trouble (too large for the server's memory or
+    its patience), it ends up alone and the others get past it. A record whose answer was lost is
+    written again, which changes nothing if it had been applied, and `confirm`ed.
     """
 
     def __init__(
@@ -93,17 +100,24 @@ class Committer[Record, Outcome]:
         target: Callable[[Record], Hashable],
         confirm: Confirm[Record, Outcome] | None = None,
         size: int = 500,
+        heard: Heard | None = None,
+        name: str = "flushes",
+        trouble: Trouble | None = None,
     ) -> None:
         self._connect = connect
         self._write = write
         self._target = target
         self._confirm = confirm
         self._size = size
+        self._heard = heard
         self._queue: deque[_Entry[Record, Outcome]] = deque()
         self._wake = asyncio.Event()
         self._connection: AsyncConnection[Any] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._troubled = False
+        self._name = name
+        self._trouble = trouble or Trouble()
+        self._room = size
+        self._pause = PAUSE_SECONDS[0]
         self.flushes = 0
         self.records = 0
 
@@ -156,13 +170,13 @@ class Committer[Record, Outcome]:
                 logger.exception("a flush of %d records failed", len(batch))
                 self._abandon(batch, error)
             else:
-                self._recovered()
+                self._recover()
 
     def _take(self) -> list[_Entry[Record, Outcome]]:
         batch: list[_Entry[Record, Outcome]] = []
         later: list[_Entry[Record, Outcome]] = []
         targets: set[Hashable] = set()
-        while self._queue and len(batch) < self._size:
+        while self._queue and len(batch) < self._room:
             entry = self._queue.popleft()
             target = self._target(entry.record)
             (later if target in targets else batch).append(entry)
@@ -174,6 +188,7 @@ class Committer[Record, Outcome]:
 
     async def _flush(self, batch: list[_Entry[Record, Outcome]]) -> None:
         assert self._connection is not None
+        began = 0.0 if self._heard is None else time.monotonic()
         try:
             outcomes = await self._write(self._connection, [entry.record for entry in batch])
         except psycopg.Error as error:
@@ -186,6 +201,8 @@ class Committer[Record, Outcome]:
             return
         self.flushes += 1
         self.records += len(batch)
+        if self._heard is not None:
+            self._heard(len(batch), time.monotonic() - began)
         for entry, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Busy):
                 self._put_later(entry)
@@ -206,7 +223,7 @@ class Committer[Record, Outcome]:
     async def _blame(self, batch: list[_Entry[Record, Outcome]], error: psycopg.Error) -> None:
         """Halve a refused group until the record that is to blame stands alone."""
         if len(batch) == 1:
-            batch[0].fail(Refused(_told(error)))
+            batch[0].fail(Refused(told(error)))
             return
         half = len(batch) // 2
         await self._flush(batch[:half])
@@ -214,41 +231,39 @@ class Committer[Record, Outcome]:
 
     async def _survive(self, batch: list[_Entry[Record, Outcome]], error: psycopg.Error) -> None:
         assert self._connection is not None
-        if self._connection.closed:
-            self._trouble("a committer lost its connection, it reconnects: %s", error)
-            for entry in batch:
-                entry.doubtful = True
-                self._put_later(entry)
-            await self._reconnect()
-        elif _class(error) in PASSES:
-            self._trouble("the database can't take a flush now, it is tried again: %s", error)
-            for entry in batch:
-                self._put_later(entry)
-        else:
-            logger.error("a flush of %d records failed: %s", len(batch), _told(error))
+        is_lost = self._connection.closed
+        if not is_lost and not passes(error):
+            logger.error("a flush of %d records failed: %s", len(batch), told(error))
             self._abandon(batch, error)
+            return
+        self._trouble.met(self._name, error)
+        for entry in batch:
+            entry.doubtful = entry.doubtful or is_lost
+            if not entry.future.done():
+                self._put(entry)
+        self._room = max(1, len(batch) // 2)
+        await self._rest()
+        if is_lost:
+            await self._reconnect()
 
     async def _reconnect(self) -> None:
-        delay = 0.05
         while True:
             try:
                 self._connection = await self._connect()
-            except (psycopg.Error, OSError):
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 2.0)
+            except Exception as error:  # noqa: BLE001 (told; whatever it is, everything waits here)
+                self._trouble.met(self._name, error)
+                await self._rest()
             else:
                 return
 
-    def _trouble(self, message: str, error: psycopg.Error) -> None:
-        """Say it once, not once a flush."""
-        if not self._troubled:
-            logger.warning(message, _told(error))
-        self._troubled = True
+    async def _rest(self) -> None:
+        await asyncio.sleep(self._pause)
+        self._pause = min(2 * self._pause, PAUSE_SECONDS[1])
 
-    def _recovered(self) -> None:
-        if self._troubled:
-            logger.warning("the database takes flushes again")
-        self._troubled = False
+    def _recover(self) -> None:
+        self._trouble.over(self._name)
+        self._room = min(2 * self._room, self._size)
+        self._pause = PAUSE_SECONDS[0]
 
     @staticmethod
     def _abandon(entries: Iterable[_Entry[Record, Outcome]], error: Exception) -> None:
@@ -260,11 +275,6 @@ def _blames_a_record(error: psycopg.Error) -> bool:
     """Whether the server says so, or psycopg itself, which sees some bad data before the server."""
     refused_here = isinstance(error, psycopg.DataError) and error.sqlstate is None
     return refused_here or _class(error) in BLAMES_A_RECORD
-
-
-def _told(error: psycopg.Error) -> str:
-    """What the server says, without its details: they repeat rows, personal data and all."""
-    return error.diag.message_primary or str(error).strip().split("\n", 1)[0]
 
 
 def _class(error: psycopg.Error) -> str:

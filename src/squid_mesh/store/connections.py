@@ -22,9 +22,15 @@ set enable_mergejoin = off; set enable_bitmapscan = off; set jit = off; set work
 """
 
 
-# Whatever a database defaults to: what is locked in one statement is decided in the next, which has
-# to see what was committed in between.
-_ISOLATION = "set default_transaction_isolation = 'read committed'"
+# Whatever a database or a role defaults to: what is locked in one statement is decided in the next,
+# which has to see what was committed in between. And what a host allows its own statements isn't
+# what a flush may take: ours wait for no lock of a host's but where they say for how long.
+SESSION = """
+set default_transaction_isolation = 'read committed';
+select set_config(name, '0', false) from pg_settings where setting <> '0' and name in
+  ('statement_timeout', 'lock_timeout', 'transaction_timeout',
+   'idle_in_transaction_session_timeout', 'idle_session_timeout')
+"""
 
 
 # Sweeps look a few rows up in large tables, with plans that may be as old as the empty tables were.
@@ -68,17 +74,28 @@ def lively(dsn: str) -> str:
 
 async def connect(dsn: str, *, application: str = "squid_mesh") -> AsyncConnection[Any]:
     """A connection that commits each statement by itself and reads JSON with orjson."""
-    return await _connect(dsn, application, f"{_ISOLATION}; {_LOOK_UP}")
+    return await _connect(dsn, application, f"{SESSION}; {_LOOK_UP}")
 
 
 async def connect_committer(dsn: str) -> AsyncConnection[Any]:
     """A connection for group commits."""
-    return await _connect(dsn, "squid_mesh committer", f"{_ISOLATION}; {_PLANS}")
+    return await _connect(dsn, "squid_mesh committer", f"{SESSION}; {_PLANS}")
 
 
 async def connect_starter(dsn: str) -> AsyncConnection[Any]:
     """A connection for starts, which waits for nobody's uncommitted key."""
-    return await _connect(dsn, "squid_mesh starter", f"{_ISOLATION}; set lock_timeout = '5ms'")
+    return await _connect(dsn, "squid_mesh starter", f"{SESSION}; set lock_timeout = '5ms'")
+
+
+async def is_pooled(dsn: str) -> bool:
+    """Whether a pooler stands before Postgres: then whoever answers isn't who was connected to.
+
+    Asked on a connection of its own, which leaves no setting behind in somebody else's session.
+    """
+    async with await AsyncConnection.connect(lively(dsn), autocommit=True) as connection:
+        cursor = await connection.execute("select pg_backend_pid()", prepare=False)
+        row = await cursor.fetchone()
+        return row != (connection.info.backend_pid,)
 
 
 async def _connect(dsn: str, application: str, setup: LiteralString) -> AsyncConnection[Any]:

@@ -35,6 +35,8 @@ class Start:
     replayed_from: UUID | None = None
     tags: dict[str, str] | None = None
     priority: int = 0
+    trace: str | None = None
+    """What an instrument keeps with the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,11 @@ class Claimed:
     """Whether this is a wait whose time has come."""
     begins: bool = False
     """Whether it is the run's first claim."""
+    trace: str | None = None
+    waited: float | None = None
+    """Seconds since it had been ready; None when it was claimed with the step before it."""
+    started: float = 0.0
+    """The start of its run, by this process's monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,10 @@ class Interrupted:
     definition: str
     before: int
     """How often it was interrupted before."""
+    trigger: str = ""
+    trace: str | None = None
+    age: float = 0.0
+    """Seconds since its run was started."""
 
 
 @dataclass(frozen=True, slots=True)

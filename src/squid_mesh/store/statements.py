@@ -7,7 +7,8 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Any, LiteralString, cast
 
-from squid_mesh.errors import InvalidConfig
+from squid_mesh.definition.values import is_storable
+from squid_mesh.errors import InvalidConfig, shown
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -20,9 +21,9 @@ class Statements:
 
     def __init__(self, schema: str = "squid_mesh", oban: str = "public") -> None:
         problems = [
-            f"{setting}={name!r} is no plain identifier: use lower-case letters, digits and _"
+            f"{setting}={shown(name)} is no plain identifier: use lower-case letters, digits and _"
             for setting, name in (("schema", schema), ("oban prefix", oban))
-            if not _IDENTIFIER.fullmatch(name)
+            if not is_storable(name) or not _IDENTIFIER.fullmatch(name)
         ]
         if problems:
             raise InvalidConfig(problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,11 +55,15 @@ class Queueing:
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes groups of records for one boot."""
+    """Writes groups of records for one boot.
+
+    `heard`: whether claims say for how long their steps had been ready.
+    """
 
     statements: Statements
     queueing: Queueing
     boot: int
+    heard: bool = False
 
     async def start(
         self, connection: AsyncConnection[Any], starts: Sequence[Start]
@@ -94,6 +99,7 @@ class Writer:
                 "step": Texts([claim.step for claim in claims]),
                 "n": len(claims),
                 "boot": self.boot,
+                "heard": self.heard,
             },
             prepare=True,
         )
@@ -288,7 +294,13 @@ class Writer:
         """Give a new job to steps that are due and have none; how many there were."""
         cursor = await connection.execute(
             self.statements["requeue_overdue"],
-            {"overdue": overdue, "silence": silence, "recovery": RECOVERY, **self._jobs()},
+            {
+                "overdue": overdue,
+                "silence": silence,
+                "boot": self.boot,
+                "recovery": RECOVERY,
+                **self._jobs(),
+            },
         )
         return len(await cursor.fetchall())
 
@@ -338,6 +350,7 @@ def _start(start: Start) -> dict[str, Any]:
         "tags": start.tags or {},
         "priority": start.priority,
         "job_priority": min(max(START + start.priority, CONTINUATION + 1), 9),
+        "trace": start.trace,
         "open_ends": start.open_ends,
         "steps": [{"step": s.step, "open": s.open, "queue": s.queue} for s in start.first],
     }
@@ -362,7 +375,7 @@ def _unclaimed(due_in: float | None, definition: str) -> Claiming:
 
 def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
     attempt, queue, definition, workflow, trigger, window_at, payload, resume = row[1:9]
-    out, err, begins = row[10:]
+    out, err, begins, trace, waited, age = row[10:]
     return Claimed(
         run_id=claim.run_id,
         step=claim.step,
@@ -377,6 +390,9 @@ def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
         errors=err or {},
         slept=resume is not None and "until" in resume,
         begins=begins,
+        trace=trace,
+        waited=waited,
+        started=time.monotonic() - age,
     )
 
 

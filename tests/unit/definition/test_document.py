@@ -16,6 +16,7 @@ from squid_mesh import WorkflowDefinitionError
 from squid_mesh.definition import document
 from squid_mesh.definition.spec import EdgeSpec, Exit, Reference, StepSpec, WorkflowSpec
 from squid_mesh.definition.workflow import definition_of
+from tests.conformance import conforms
 from tests.unit.definition import schema_file, specs, workflows
 
 ACTIONS = {"steps:a", "steps:b"}
@@ -132,6 +133,11 @@ def _changed(change: Any) -> str:
         (lambda d: d["edges"][0].update(on="maybe"), "edges.0.on: Input should be 'ok',"),
         (lambda d: d["steps"][0]["inputs"].update(y={"from": "env"}), "steps.0.inputs.y"),
         (lambda d: d["steps"][0]["inputs"].update(y={"value": 1, "from": "payload"}), "inputs.y"),
+        pytest.param(
+            lambda d: d["triggers"][0].update(kind="webhook"),
+            "triggers.0.kind: Input should be 'manual' or 'cron'",
+            marks=conforms("S8"),
+        ),
         (lambda d: d.update(flow="yes"), "flow: Input should be a valid boolean"),
         (lambda d: d.update(format=2), "format: Input should be 1"),
     ],

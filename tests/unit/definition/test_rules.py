@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from squid_mesh import WorkflowDefinitionError
+from tests.conformance import conforms, ruled
 from tests.unit.definition import bodies
 from tests.unit.definition.bodies import Case
 from tests.unit.definition.cases import CASES
@@ -16,7 +17,7 @@ IMPERATIVE = re.compile(
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
+@pytest.mark.parametrize("case", [ruled(case.rule, case) for case in CASES])
 def test_a_broken_rule_is_told_on_its_line(case: Case, tmp_path: Path) -> None:
     told = bodies.problems(case.text, tmp_path)
 
@@ -26,6 +27,7 @@ def test_a_broken_rule_is_told_on_its_line(case: Case, tmp_path: Path) -> None:
     assert IMPERATIVE.search(told[0].message), "says what to write instead"
 
 
+@conforms("S5", "S34")
 def test_all_problems_are_told_at_once_in_the_order_of_their_lines(tmp_path: Path) -> None:
     text = """
 class W(Workflow[P]):
@@ -47,6 +49,7 @@ class W(Workflow[P]):
     assert len(told) == 8
 
 
+@conforms("S5")
 def test_the_error_lists_every_problem_with_file_and_line(tmp_path: Path) -> None:
     text = """
 class W(Workflow[P]):

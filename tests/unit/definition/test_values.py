@@ -36,6 +36,7 @@ from squid_mesh.definition.values import (
     storable,
     told,
 )
+from tests.conformance import conforms
 
 
 class Color(Enum):
@@ -140,6 +141,7 @@ TYPED: list[tuple[Any, st.SearchStrategy[Any]]] = [
 ]
 
 
+@conforms("S91")
 @pytest.mark.parametrize(("annotation", "values"), TYPED, ids=lambda case: str(case)[:30])
 def test_a_typed_value_comes_back_as_it_was(
     annotation: Any, values: st.SearchStrategy[Any]
@@ -171,6 +173,8 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (Any, [1, {"a": ["\0"]}], "holds a NUL character"),
     (str, "\ud800", "can't be stored as JSON: "),
     (Any, "\ud800", "can't be stored as JSON: "),
+    (dict[str, int], {"\ud800": 1}, "holds a lone surrogate in a key, which JSON can't hold"),
+    (list[dict[str, dict[str, int]]], [{"a": {"\udfff": 1}}], "holds a lone surrogate in a key"),
     (float, math.nan, "holds NaN or an infinity, which JSON can't hold"),
     (float | None, math.inf, "holds NaN or an infinity"),
     (dict[str, Any], {"a": [1.0, math.nan]}, "holds NaN or an infinity"),
@@ -237,6 +241,12 @@ def test_an_integer_of_64_bits_is_stored() -> None:
 def test_a_null_that_is_no_number_is_stored() -> None:
     assert Codec(float | None).dump(None) == b"null"
     assert Codec(Any).dump({"a": [None, 1.5, "x", b"y"]}) == b'{"a":[null,1.5,"x","y"]}'
+
+
+def test_a_replacement_character_is_one_like_any_other() -> None:
+    value = {"\N{REPLACEMENT CHARACTER}": {"a": ["\N{REPLACEMENT CHARACTER}"]}}
+
+    assert orjson.loads(Codec(dict[str, Any]).dump(value)) == value
 
 
 def test_an_escaped_backslash_is_no_nul() -> None:

@@ -8,13 +8,15 @@ import pytest
 from squid_mesh import NoPayload, Window, complete
 from squid_mesh.definition.actions import Unusable, inspect_action
 from squid_mesh.definition.durations import LONGEST, seconds
-from squid_mesh.definition.spec import Constant, Exit
+from squid_mesh.definition.spec import BackoffSpec, Constant, Exit, RetrySpec, StepKind
 from squid_mesh.definition.values import Unreadable
 from squid_mesh.definition.workflow import definition_of
+from tests.conformance import conforms
 from tests.unit.definition import bodies, steps
 from tests.unit.definition.workflows import Gate, Join
 
 
+@conforms("S1")
 def test_steps_and_triggers_are_in_the_order_of_their_declaration() -> None:
     spec = definition_of(Gate).spec
 
@@ -29,6 +31,7 @@ def test_steps_and_triggers_are_in_the_order_of_their_declaration() -> None:
     ]
 
 
+@conforms("S1")
 def test_edges_are_in_the_order_they_are_written() -> None:
     edges = [(e.step, e.on, e.to, e.value) for e in definition_of(Gate).spec.edges]
 
@@ -40,6 +43,7 @@ def test_edges_are_in_the_order_they_are_written() -> None:
     ]
 
 
+@conforms("S26")
 def test_wires_and_after_are_dependencies() -> None:
     spec = definition_of(Join).spec
 
@@ -49,10 +53,45 @@ def test_wires_and_after_are_dependencies() -> None:
     assert spec.dependencies["cool_off"] == ("tagged",)
 
 
+@conforms("S2")
+def test_a_retry_policy_stands_with_its_step() -> None:
+    spec = definition_of(Join).spec
+
+    assert spec.by_name["fetched"].retry == RetrySpec(3, BackoffSpec(1.0, 1.0))
+    assert [step.name for step in spec.steps if step.retry is not None] == ["fetched"]
+
+
+@conforms("S3")
+@pytest.mark.parametrize(
+    "part", ["name", "flow", "triggers", "payload", "steps", "edges", "by_name", "dependencies"]
+)
+def test_each_part_of_a_definition_can_be_read_and_none_changed(part: str) -> None:
+    spec = definition_of(Gate).spec
+
+    assert getattr(spec, part)
+    with pytest.raises(AttributeError):
+        setattr(spec, part, None)
+
+
+@conforms("S4")
+def test_each_step_says_what_kind_it_is() -> None:
+    kinds = {
+        step.name: step.kind for flow in (Join, Gate) for step in definition_of(flow).spec.steps
+    }
+
+    assert kinds["cool_off"] is StepKind.WAIT
+    assert kinds["announced"] is StepKind.LOG
+    assert kinds["held"] is StepKind.PAUSE
+    assert kinds["review"] is StepKind.APPROVAL
+    assert kinds["scored"] is StepKind.ACTION
+
+
+@conforms("S199")
 def test_a_workflow_is_called_what_it_says() -> None:
     assert definition_of(Join).spec.name == "Join"
 
 
+@conforms("S199")
 def test_a_name_can_be_given(tmp_path: Path) -> None:
     module = bodies.module(
         'class W(Workflow[P], name="refunds"):\n    a = step(nothing).takes()\n', tmp_path
@@ -61,6 +100,7 @@ def test_a_name_can_be_given(tmp_path: Path) -> None:
     assert definition_of(module.W).spec.name == "refunds"
 
 
+@conforms("S6")
 def test_without_a_trigger_there_is_one_called_manual() -> None:
     (trigger,) = definition_of(Join).spec.triggers
 

@@ -4,6 +4,7 @@ import pytest
 
 from squid_mesh.definition.spec import COMPLETE, Constant, Exit, ListOf, Origin, Reference, StepKind
 from squid_mesh.engine.graph import Graph
+from tests.conformance import conforms
 from tests.unit.engine.graphs import action, depending, edge, flow, gate, joins, when
 
 BRANCHING = Graph(
@@ -19,14 +20,17 @@ BRANCHING = Graph(
 DIAMOND = Graph(joins(post=["parse", "rank"], rank=["fetch"], parse=["fetch"], fetch=[], log=[]))
 
 
+@conforms("S31")
 def test_a_flow_begins_at_the_step_that_nothing_leads_to() -> None:
     assert BRANCHING.entries == ("fetch",)
 
 
+@conforms("S31", "S48")
 def test_a_flow_may_begin_at_any_place_of_the_declaration() -> None:
     assert Graph(flow(edge("b", COMPLETE), edge("a", "b"))).entries == ("a",)
 
 
+@conforms("S32", "S33")
 def test_a_dependency_workflow_begins_at_all_steps_without_needs_as_declared() -> None:
     assert DIAMOND.entries == ("fetch", "log")
 
@@ -49,6 +53,7 @@ def test_steps_of_a_dependency_workflow_wait_for_as_many_as_they_need() -> None:
     assert DIAMOND.waiting == {"post": 2, "rank": 1, "parse": 1}
 
 
+@conforms("S23")
 def test_a_step_needs_what_it_is_wired_to_and_what_it_comes_after_once_each() -> None:
     twice = action(
         "post",

@@ -12,6 +12,7 @@ from squid_mesh.definition.spec import (
 )
 from squid_mesh.definition.values import MissingPath
 from squid_mesh.engine.inputs import InvalidInput, Stored, read, stored_inputs
+from tests.conformance import conforms
 from tests.unit.engine.graphs import action
 
 STORED = Stored(
@@ -103,6 +104,7 @@ def test_a_wire_to_what_is_not_stored_is_named(wire: Wire, message: str) -> None
     assert str(caught.value) == message
 
 
+@conforms("S87")
 def test_a_step_is_handed_all_its_inputs_but_those_that_are_injected() -> None:
     step = action(
         "post",
@@ -120,6 +122,7 @@ def test_a_step_without_inputs_is_handed_none() -> None:
     assert stored_inputs(action("post"), STORED) == {}
 
 
+@conforms("S87")
 def test_all_inputs_that_are_missing_are_told_at_once() -> None:
     step = action("post", inputs={"a": output("gone"), "b": output("count"), "c": payload("nope")})
     with pytest.raises(InvalidInput) as caught:

@@ -23,6 +23,7 @@ from squid_mesh.engine.planner import (
 )
 from squid_mesh.engine.retry import Failed, RetryIn
 from squid_mesh.engine.states import RunStatus, StepStatus
+from tests.conformance import conforms
 from tests.unit.engine.graphs import dependency_graphs, edge, flow, flows, joins, when
 from tests.unit.engine.interpreter import Break, Cancel, Complete, Event, Interrupt, Run
 
@@ -130,6 +131,7 @@ def test_an_outcome_that_no_edge_is_for_is_told(
 # a step that failed
 
 
+@conforms("S93", "S95", "S96", "S122")
 @pytest.mark.parametrize(
     ("graph", "step", "following"),
     [
@@ -162,6 +164,7 @@ def test_a_failure_for_good_takes_the_error_route_or_fails_the_run(
     assert decision == following
 
 
+@conforms("S95")
 @pytest.mark.parametrize("step", ["fetch", "post"])
 @pytest.mark.parametrize("graph", [FLOW, DIAMOND])
 def test_a_failure_with_attempts_left_is_tried_again_before_any_route(
@@ -322,6 +325,7 @@ def test_a_dependency_workflow_in_which_nothing_fails_completes_in_any_order(
     assert set(run.open_dependencies.values()) <= {0}
 
 
+@conforms("S108", "S123")
 @thorough
 @given(graph=any_join, data=st.data())
 def test_a_join_becomes_ready_once_with_the_last_of_its_dependencies_to_complete(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from squid_mesh.definition.durations import LONGEST
 from squid_mesh.definition.spec import BackoffSpec, RetrySpec
 from squid_mesh.engine.retry import Failed, GiveUp, RetryIn, backoff, decide, spread
+from tests.conformance import conforms
 
 TEN_YEARS = LONGEST.total_seconds()
 MANY = 10**9
@@ -26,11 +27,13 @@ def delay(policy: RetrySpec, attempt: int = 1, *, jitter: float) -> float:
 # whether
 
 
+@conforms("S99")
 @pytest.mark.parametrize("attempt", [1, 2, MANY])
 def test_without_a_policy_nothing_is_tried_again(attempt: int) -> None:
     assert decide(None, attempt, Failed(), jitter=0.5) == GiveUp()
 
 
+@conforms("S99")
 @pytest.mark.parametrize("max_attempts", [1, 2, 3, 10])
 def test_max_attempts_counts_the_first_try(max_attempts: int) -> None:
     policy = exact(max_attempts)
@@ -40,10 +43,12 @@ def test_max_attempts_counts_the_first_try(max_attempts: int) -> None:
         assert decide(policy, attempt, Failed(), jitter=0.5) == GiveUp()
 
 
+@conforms("S105")
 def test_a_failure_that_is_not_retryable_uses_no_further_attempt() -> None:
     assert decide(exact(3), 1, Failed(retryable=False), jitter=0.5) == GiveUp()
 
 
+@conforms("S105")
 @pytest.mark.parametrize(
     ("kinds", "stops"),
     [
@@ -65,6 +70,7 @@ def test_a_class_in_stop_on_or_one_that_extends_it_is_not_tried_again(
 # when
 
 
+@conforms("S99", "S100")
 def test_the_example_of_the_original_waits_1_2_4_and_5_seconds_and_then_gives_up() -> None:
     policy = exact(5, BackoffSpec(1.0, 5.0))
     decisions = [decide(policy, attempt, Failed(), jitter=0.5) for attempt in range(1, 6)]
@@ -77,6 +83,7 @@ def test_the_example_of_the_original_waits_1_2_4_and_5_seconds_and_then_gives_up
     ]
 
 
+@conforms("S100")
 def test_without_a_backoff_the_next_attempt_follows_at_once() -> None:
     assert backoff(None, 7) == 0.0
     assert delay(RetrySpec(3), jitter=0.0) == 0.0
@@ -86,6 +93,7 @@ def test_the_same_minimum_and_maximum_wait_the_same_every_time() -> None:
     assert {backoff(BackoffSpec(3.0, 3.0), n) for n in (1, 2, 50, MANY)} == {3.0}
 
 
+@conforms("S100")
 @given(
     least=st.integers(1, 10**9),
     more=st.integers(0, 10**12),

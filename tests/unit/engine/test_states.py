@@ -17,6 +17,7 @@ from squid_mesh.engine.states import (
     run_status,
     sources,
 )
+from tests.conformance import conforms
 
 RUNS = "pending running retrying paused failed completed cancelling cancelled"
 STEPS = "waiting pending scheduled running paused completed failed cancelled"
@@ -56,12 +57,14 @@ def reachable[State: StrEnum](
     return found
 
 
+@conforms("S54", "S63")
 def test_runs_steps_and_attempts_have_the_states_of_the_design_in_its_order() -> None:
     assert list(RunStatus) == RUNS.split()
     assert list(StepStatus) == [*STEPS.split(), "skipped"]
     assert list(AttemptStatus) == ATTEMPTS.split()
 
 
+@conforms("S55")
 @pytest.mark.parametrize(
     ("moves", "text"), [(RUN_MOVES, MOVES_OF_RUNS), (STEP_MOVES, MOVES_OF_STEPS)]
 )
@@ -71,6 +74,7 @@ def test_the_moves_are_those_of_the_design_and_no_others(
     assert {state: set(targets) for state, targets in moves.items() if targets} == arrows(text)
 
 
+@conforms("S56")
 @pytest.mark.parametrize(("moves", "states"), [(RUN_MOVES, RunStatus), (STEP_MOVES, StepStatus)])
 def test_every_state_has_its_line_and_none_moves_to_itself(
     moves: Mapping[StrEnum, frozenset[StrEnum]], states: type[StrEnum]
@@ -84,6 +88,7 @@ def test_every_state_of_a_run_can_come_about_and_can_still_end() -> None:
     assert [s for s in RunStatus if not reachable(RUN_MOVES, s) & ENDED] == []
 
 
+@conforms("S55")
 def test_a_run_leaves_no_state_that_it_has_ended_in_and_every_other() -> None:
     assert {"completed", "failed", "cancelled"} == ENDED
     assert {state for state, targets in RUN_MOVES.items() if not targets} == ENDED

@@ -148,7 +148,7 @@ CASES: dict[str, tuple[Situation, Reason, str, tuple[Action, ...], Any]] = {
     "parked for a value": (
         situation(live(PENDING, needs="billing:load", due_at=None)),
         Reason.PARKED,
-        "a value that is stored no longer fits it",
+        "this process has code that would, unless a value that is stored no longer fits it.",
         (Action.DEPLOY_CODE, CANCEL),
         None,
     ),

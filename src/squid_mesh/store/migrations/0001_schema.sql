@@ -36,7 +36,8 @@ create table {schema}.workers (
 -- (or, once it is cancelled or failing, the running bodies) that are left until it has ended; every
 -- statement that moves a step keeps them, under the row's lock. `status` is the fold over them. Somebody
 -- in some process waits for a watched run: where it comes to rest is notified. `resting` is the status
--- while no body is under way: what lists are found by. It doesn't change with what changes most.
+-- while no body is under way: what lists are found by. It doesn't change with what changes most. `trace` is
+-- what an instrument gave at the start, for the spans of later steps.
 create table {schema}.runs (
   id uuid primary key,
   workflow text not null,
@@ -49,6 +50,7 @@ create table {schema}.runs (
   parent uuid references {schema}.runs on delete set null,
   tags jsonb not null default '{}',
   priority smallint not null default 0,
+  trace text,
   open_ends integer not null check (open_ends >= 0),
   running integer not null default 0 check (running >= 0),
   queued integer not null default 0 check (queued >= 0),

@@ -35,7 +35,8 @@ cancelled as (
     ended_at = case when l.n = 0 then m.at end
   from moment m, left_running l
   where r.id = %(run)s and r.outcome is null and r.cancel_requested_at is null
-  returning r.id, r.status, r.watched, m.at
+  returning r.id, r.status, r.watched, r.trigger, r.trace,
+            extract(epoch from m.at - r.inserted_at)::float8 as age, m.at
 ),
 told as materialized (
   select count(pg_notify(%(rest)s::text, id || ' ' || status)) as n
@@ -45,4 +46,4 @@ noted as (
   insert into {schema}.audit_events (run_id, type, actor, comment, at)
   select id, 'cancelled', %(actor)s::json, %(comment)s::text, at from cancelled
 )
-select status from cancelled, told
+select status, trigger, trace, age from cancelled, told

@@ -2,12 +2,16 @@
 -- Locks: the runs, without waiting; a record whose run is held by somebody else comes back as nothing.
 -- The limit makes the planner expect one record, so that it looks runs up by their key whatever the
 -- tables' size was when the plan was made; lateral makes the records the outer side.
+-- ready_at is what the update clears, read beside it when somebody is to hear of it.
 -- A job of a run that isn't there (any more) claims nothing; that of a paused step is its deadline's.
 with asked as materialized (
   select * from unnest(%(ord)b, %(run)b, %(step)b) as t(ord, run_id, step) limit %(n)s::int
 ),
 locked as materialized (
   select t.ord, t.run_id, t.step, r.definition, r.workflow, r.trigger, r.window_at, r.payload, r.begun_at,
+         r.trace, r.inserted_at,
+         case when %(heard)s::boolean
+              then (select s.due_at from {schema}.steps s where s.run_id = t.run_id and s.step = t.step) end as ready_at,
          r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
          {schema}.now() as at
   from asked t,
@@ -19,7 +23,9 @@ claimed as (
   from locked l
   where s.run_id = l.run_id and s.step = l.step and l.going
     and (s.status = 'pending' or s.status = 'scheduled' and s.due_at <= l.at)
-  returning l.*, s.attempt, s.queue, s.resume, s.error is not null as was_retrying
+  returning l.*, s.attempt, s.queue, s.resume, s.error is not null as was_retrying,
+            extract(epoch from l.at - l.ready_at)::float8 as waited,
+            extract(epoch from l.at - l.inserted_at)::float8 as age
 ),
 begun as (
   update {schema}.runs r set
@@ -37,14 +43,15 @@ select c.ord, c.attempt, c.queue, c.definition, c.workflow, c.trigger, c.window_
         where s.run_id = c.run_id and s.status = 'completed' and s.output is not null) as outputs,
        (select json_object_agg(s.step, s.error) from {schema}.steps s
         where s.run_id = c.run_id and s.status = 'failed') as errors,
-       c.begun_at is null and c.ord = min(c.ord) over (partition by c.run_id) as begins
+       c.begun_at is null and c.ord = min(c.ord) over (partition by c.run_id) as begins,
+       c.trace, c.waited, c.age
 from claimed c
 union all
 select l.ord, 0, null, l.definition, null, null, null, null, null,
        (select extract(epoch from s.due_at - l.at)::float8 from {schema}.steps s
         where s.run_id = l.run_id and s.step = l.step and s.status in ('scheduled', 'paused') and l.going),
-       null, null, null
+       null, null, null, null, null, null
 from locked l
 union all
-select a.ord, 0, null, null, null, null, null, null, null, null, null, null, null
+select a.ord, 0, null, null, null, null, null, null, null, null, null, null, null, null, null, null
 from asked a where not exists (select from {schema}.runs where id = a.run_id)

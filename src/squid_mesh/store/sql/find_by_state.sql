@@ -11,10 +11,15 @@ with recursive kinds as (
   union all
   select k.status, n.workflow, n.trigger
   from kinds k, lateral (
-    select r.workflow, r.trigger from {schema}.runs r
-    where r.resting = k.status and (r.workflow, r.trigger) > (k.workflow, k.trigger)
-      and (%(workflow)s::text is null or r.workflow = %(workflow)s)
-    order by r.workflow, r.trigger limit 1) n
+    (select r.workflow, r.trigger from {schema}.runs r
+     where %(workflow)s::text is null
+       and r.resting = k.status and (r.workflow, r.trigger) > (k.workflow, k.trigger)
+     order by r.workflow, r.trigger limit 1)
+    union all  -- either the one or the other, as an index is entered by one comparison of rows
+    (select r.workflow, r.trigger from {schema}.runs r
+     where %(workflow)s::text is not null
+       and r.resting = k.status and r.workflow = k.workflow and r.trigger > k.trigger
+     order by r.trigger limit 1)) n
 )
 select f.id, row_number() over (order by f.inserted_at desc, f.id desc) as place
 from (

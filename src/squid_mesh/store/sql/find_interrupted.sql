@@ -5,7 +5,8 @@
 -- nothing. Real time: a test that moves the clock must not make the living look dead.
 select s.run_id, s.step, s.attempt, s.claim, r.definition,
        (select count(*)::int from {schema}.attempts a
-        where a.run_id = s.run_id and a.step = s.step and a.status = 'interrupted') as before
+        where a.run_id = s.run_id and a.step = s.step and a.status = 'interrupted') as before,
+       r.trigger, r.trace, extract(epoch from {schema}.now() - r.inserted_at)::float8 as age
 from {schema}.runs r join {schema}.steps s on s.run_id = r.id and s.status = 'running'
 where r.running > 0 and (
   s.claim = %(boot)s and not exists (

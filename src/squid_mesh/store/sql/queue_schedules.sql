@@ -27,7 +27,7 @@ with wanting as materialized (
                 and w.alive_at > pg_catalog.clock_timestamp() - make_interval(secs => %(silence)s))
          or (j.worker, j.queue) <> (%(worker)s::text, %(queue)s::text) and not exists (
            select from {schema}.workers w
-           where 'squid_mesh.' || w.mesh = j.worker and j.queue = any(w.queues)
+           where 'squid_mesh.' || w.mesh = split_part(j.worker, '@', 1) and j.queue = any(w.queues)
              and w.alive_at > pg_catalog.clock_timestamp() - make_interval(secs => %(silence)s)))
 ),
 queued as (

@@ -1,5 +1,6 @@
 -- Gives a new job to steps that are due and whose job is gone: deleted, ended, put off, or left behind
--- in the middle by a process that died before it claimed. Run state never depends on job state.
+-- in the middle by a process that died before it claimed. Run state never depends on job state. What a
+-- living process declares, and this one doesn't, is left to that: its jobs may go elsewhere.
 -- Reads what is overdue through steps_due: sleeping and paused steps are never read. Locks: the runs,
 -- without waiting. Guards: the step is as it was found.
 with overdue as materialized (
@@ -17,7 +18,16 @@ with overdue as materialized (
 ),
 locked as materialized (
   select o.* from overdue o,
-    lateral (select id from {schema}.runs where id = o.run_id for no key update skip locked) r
+    lateral (
+      select id from {schema}.runs r
+      where id = o.run_id
+        and (exists (select from {schema}.workers w
+                     where w.boot = %(boot)s and r.definition = any(w.definitions))
+             or not exists (
+               select from {schema}.workers w
+               where r.definition = any(w.definitions)
+                 and w.alive_at > pg_catalog.clock_timestamp() - make_interval(secs => %(silence)s)))
+      for no key update skip locked) r
 ),
 requeued as (
   update {schema}.steps s set job_id = nextval(pg_get_serial_sequence('{oban}.oban_jobs', 'id'))

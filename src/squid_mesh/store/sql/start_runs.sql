@@ -11,13 +11,13 @@ given as materialized (
   from asked, json_to_recordset(asked.runs) as g(
     id uuid, workflow text, definition text, trigger text, payload json, key text,
     window_at timestamptz, replayed_from uuid, tags jsonb, priority smallint, open_ends integer,
-    job_priority smallint, steps json)
+    job_priority smallint, trace text, steps json)
 ),
 started as (
   insert into {schema}.runs (id, workflow, definition, trigger, payload, key, window_at, replayed_from,
-                             tags, priority, open_ends, queued, inserted_at, updated_at)
+                             tags, priority, trace, open_ends, queued, inserted_at, updated_at)
   select id, workflow, definition, trigger, payload, key, window_at, replayed_from, tags, priority,
-         open_ends, (select count(*) from json_to_recordset(steps) as s(open integer) where s.open = 0),
+         trace, open_ends, (select count(*) from json_to_recordset(steps) as s(open integer) where s.open = 0),
          at, at
   from given
   on conflict do nothing

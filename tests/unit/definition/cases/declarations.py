@@ -119,7 +119,7 @@ class W(Workflow[P]):
         "approval 'a' must define both on_approved and on_rejected: write a.on_approved >> …",
     ),
     Case(
-        "S18: a pause has a way out",
+        "S18 adapted: a pause has a way out",
         """
 class W(Workflow[P]):
     a = step(nothing).takes()

@@ -15,7 +15,7 @@ class W(Workflow[P]):
         "and the flow begins at 'a': lead to one of them with >>",
     ),
     Case(
-        "S31: none, a loop",
+        "S31, S34, S121 adapted: none, a loop",
         """
 class W(Workflow[P]):
     a = step(nothing).takes()  # <- here
@@ -35,7 +35,7 @@ class W(Workflow[P]):
         "step 'b' can't be reached: give it a place in the flow with >>, or remove it",
     ),
     Case(
-        "S34 adapted: no way out",
+        "S34, S86, S98 adapted: no way out",
         """
 class W(Workflow[P]):
     a = step(nothing).takes()

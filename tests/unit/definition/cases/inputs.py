@@ -4,7 +4,7 @@ from tests.unit.definition.bodies import Case
 
 CASES = [
     Case(
-        "§3.4: produced on every way",
+        "S34, S87 adapted: produced on every way",
         """
 class W(Workflow[P]):
     a = step(score).takes(P.amount)
@@ -66,7 +66,7 @@ class W(Workflow[P]):
         "reads a.error, which no way to 'b' produces: write a.on_error >> … in a flow, on the way",
     ),
     Case(
-        "§3.4: a log leaves no output",
+        "S89 adapted: a log leaves no output",
         """
 class W(Workflow[P]):
     a = log("Hello")

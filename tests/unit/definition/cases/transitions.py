@@ -4,7 +4,7 @@ from tests.unit.definition.bodies import Case
 
 CASES = [
     Case(
-        "S24 adapted: a cycle of transitions",
+        "S24, S34 adapted: a cycle of transitions",
         """
 class W(Workflow[P]):
     a = step(nothing).takes()

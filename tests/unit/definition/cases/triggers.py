@@ -51,7 +51,7 @@ class W(Workflow[P]):
         "trigger 'hourly' must define a cron expression and timezone",
     ),
     Case(
-        "S9 adapted: the syntax is checked",
+        "S9, S162 adapted: the syntax is checked",
         """
 class W(Workflow[P]):
     hourly = cron("61 * * * *", timezone="Etc/UTC")  # <- here
@@ -60,7 +60,7 @@ class W(Workflow[P]):
         "trigger 'hourly' has no valid cron expression (Bad minute): write five fields, minute",
     ),
     Case(
-        "S9 adapted: five fields",
+        "S9, S163 adapted: five fields",
         """
 class W(Workflow[P]):
     hourly = cron("* * * * * *", timezone="Etc/UTC")  # <- here
@@ -106,7 +106,7 @@ class W(Workflow[P]):
         "trigger 'hourly' requires a positive max_missed: write max_missed=100",
     ),
     Case(
-        "§3.4: a cron payload can be made from defaults",
+        "S161, S162: a cron payload can be made from defaults",
         """
 class W(Workflow[Required]):
     hourly = cron("0 * * * *", timezone="Etc/UTC")  # <- here
@@ -180,8 +180,28 @@ class W(Workflow[Bad]):  # <- here
 """,
         "payload field 'hidden': ForwardRef('Hidden') is nothing that JSON can hold (an annotation",
     ),
+    *(
+        Case(
+            f"S11: a default of another type, {default}",
+            f"""
+class Bad(Payload):
+    url: str = "here"
+    n: {annotation} = {default}
+class W(Workflow[Bad]):  # <- here
+    a = step(nothing).takes()
+""",
+            "payload field 'n' defines an invalid default, which ",
+        )
+        for annotation, default in (
+            ("int", "'x'"),
+            ("int", "1.5"),
+            ("str", "None"),
+            ("list[int]", "('x',)"),
+            ("float", "float('nan')"),
+        )
+    ),
     Case(
-        "S11, §3.4: a field hides nothing of pydantic's",
+        "§3.4: a field hides nothing of pydantic's, one alone",
         """
 class Bad(Payload):  # <- here
     copy: str

@@ -1,51 +1,57 @@
-"""What happened, as values: one hook for metrics, traces and logs.
+"""What happened to runs and steps, as values.
 
-An event is told after the commit that made it true, in the process that made it. An observer that
-raises is logged and changes nothing.
+An event is told after the commit that made it true, in the process that made it. Times are seconds;
+an event holds no payload, no output and no error's text, which may be personal.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID
 
-logger = logging.getLogger(__name__)
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvent:
-    """Something that happened to a run."""
+    """Something that happened to a run.
+
+    `trace` is what an instrument keeps with the run, and `at` is this process's clock.
+    """
 
     run_id: UUID
     workflow: str
+    trigger: str
+    trace: str | None = field(default=None, repr=False, compare=False)
+    at: datetime = field(default_factory=_now, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCreated(RunEvent):
     """A run was started. On a host's connection it is told by the run's first claim instead."""
 
-    trigger: str
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReplayed(RunEvent):
     """A run was started that replays another, `replayed_from`. No `RunCreated` is told of it."""
 
-    trigger: str
     replayed_from: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(RunEvent):
-    """A run came to `completed`, `failed` or `cancelled`.
+    """A run came to `completed`, `failed` or `cancelled`, `duration` seconds after its start.
 
     One that was cancelled on a host's connection, with nothing under way, is told by nobody: its
     end is the host's commit.
     """
 
     status: str
+    duration: float = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +71,12 @@ class StepEvent(RunEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted(StepEvent):
-    """A body is about to run, under a durable claim."""
+    """A body is about to run, under a durable claim.
+
+    `waited` is for how many seconds it had been ready; None when it goes on in another's job.
+    """
+
+    waited: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +111,12 @@ class StepPaused(StepEvent):
 class StepDecided(StepEvent):
     """A paused step goes on: `resumed`, `approved`, `rejected`, `timed_out` or `resolved`.
 
+    `duration` is in seconds since its attempt began: for how long it waited for somebody.
     What is decided in a host's transaction isn't told, as nobody knows here when it commits.
     """
 
     decision: str
+    duration: float = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,23 +143,3 @@ class StepRefused(StepEvent):
 
 type Event = RunEvent
 type Observer = Callable[[Event], object]
-
-
-class Telemetry:
-    """Tells observers, in the order they were given."""
-
-    def __init__(self, observers: Iterable[Observer] = ()) -> None:
-        self._observers = tuple(observers)
-
-    @property
-    def is_heard(self) -> bool:
-        """Whether there is anybody to tell; events needn't be made for nobody."""
-        return bool(self._observers)
-
-    def tell(self, event: Event) -> None:
-        """Tell every observer; what one raises is logged."""
-        for observer in self._observers:
-            try:
-                observer(event)
-            except Exception:
-                logger.exception("an observer failed at %s", type(event).__name__)

@@ -1,0 +1,1 @@
+"""A web application whose requests start runs, and whose processes drive them."""

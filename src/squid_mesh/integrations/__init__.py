@@ -1,0 +1,1 @@
+"""Squid Mesh beside other libraries. Each module needs the extra of its name."""
