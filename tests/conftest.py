@@ -1,9 +1,11 @@
 """Fixtures of all tests. Nothing starts before a test asks for it: unit tests need no server."""
 
 import os
+import re
 from collections.abc import Generator
 
 import pytest
+from _pytest.nodeid import coerce_node_id
 from hypothesis import HealthCheck, settings
 
 from tests import database
@@ -13,6 +15,11 @@ settings.register_profile("here", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("here")
 
 SERVER_VARIABLE = "SQUID_MESH_TEST_DSN"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Have tests named the same in every process, without the addresses of their parameters."""
+    item._id = coerce_node_id(re.sub(r"0x[0-9a-f]{6,}", "0x…", item.nodeid))
 
 
 @pytest.fixture(scope="session", autouse=True)
