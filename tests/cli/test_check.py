@@ -45,14 +45,14 @@ class Fourth(Workflow[NoPayload], name="Third"):
     fetch = step(fetch).takes(resource(Client), url="…")
 
 def lacking() -> Mesh:
-    return Mesh.connect("", workflows=[First, Second, Third], queues={"squid_mesh": 1})
+    return Mesh.connect("postgresql://nowhere", workflows=[First, Second, Third], queues={"squid_mesh": 1})
 
 def misnamed() -> Mesh:
     workflows = [First, Third, Fourth]
-    return Mesh.connect("", workflows=workflows, queues={}, name="a-b", schema="A")
+    return Mesh.connect("postgresql://nowhere", workflows=workflows, queues={}, name="a-b", schema="A")
 
 def sound() -> Mesh:
-    return Mesh.connect("", workflows=[Third], queues={"squid_mesh": 1}, resources=[Client()])
+    return Mesh.connect("postgresql://nowhere", workflows=[Third], queues={"squid_mesh": 1}, resources=[Client()])
 """
 
 
