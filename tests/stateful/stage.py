@@ -52,7 +52,7 @@ _LOST = {
     " attempted_at = timezone('UTC', now()) - interval '3 hours' where id = %s",
 }
 LOSSES = tuple(_LOST)
-_SILENT = "update squid_mesh.workers set {} = now() - interval '3 hours' where boot = %s"
+_SILENT = "update squid_mesh.workers set {} = now() - interval '9 hours' where boot = %s"
 _ALIVE = "update squid_mesh.workers set alive_at = now(), loop_at = now() where boot = %s"
 _BREAK = """
 select pg_terminate_backend(pid) from pg_stat_activity
