@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.span import TraceState
 from psycopg import AsyncConnection
 
-from squid_mesh import InvalidConfig, Mesh
+from squid_mesh import SETTLED, InvalidConfig, Mesh
 from squid_mesh.integrations.otel import OpenTelemetry
 from squid_mesh.telemetry import Instrument, RunEvent, Span, Starting, Work
 from tests.clock import advance, every, one
@@ -40,7 +40,7 @@ from tests.integration.observing import (
     trace_of,
     traces,
 )
-from tests.meshes import Probe, ended, eventually, on_host, play
+from tests.meshes import BOUND, Probe, ended, eventually, on_host, play
 
 
 @pytest.fixture
@@ -287,6 +287,7 @@ async def test_no_span_is_open_while_a_run_waits(mesh: Mesh, sdk: Sdk, dsn: str)
 async def test_a_decision_is_linked_with_whoever_makes_it(mesh: Mesh, sdk: Sdk) -> None:
     run = await mesh.start_run(Reviewed)
     await spans_of(sdk, run.id, "step Reviewed.review")
+    await mesh.wait_for_run(run.id, until=SETTLED, timeout=BOUND)  # the span ends before it waits
     with sdk.tracer.start_as_current_span("review page"):
         await mesh.approve_run(run.id, actor="ada")
     decision = sdk.named("decide Reviewed.review")
@@ -298,6 +299,7 @@ async def test_a_decision_is_linked_with_whoever_makes_it(mesh: Mesh, sdk: Sdk) 
 async def test_a_deadline_decides_without_anybody(mesh: Mesh, sdk: Sdk, dsn: str) -> None:
     run = await mesh.start_run(Reviewed)
     await spans_of(sdk, run.id, "step Reviewed.review")
+    await mesh.wait_for_run(run.id, until=SETTLED, timeout=BOUND)  # the span ends before it waits
     await advance(dsn, HOUR)
     await ended(mesh, run.id)
     spans = await spans_of(sdk, run.id, "end Reviewed")

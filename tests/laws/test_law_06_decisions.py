@@ -21,6 +21,9 @@ from tests.meshes import eventually, on_host
 ROUNDS = 30
 MOST_BOUNDARIES = 40
 
+DECIDES: dict[str, Any] = {"queues": {}, "heartbeat": 2.0, "lease": 60.0}
+"""A process that only decides, and takes nobody over who beats as seldom as a mesh does."""
+
 
 async def at_their_gate(mesh: Mesh, dsn: str, count: int) -> list[UUID]:
     """Runs that wait for somebody, each."""
@@ -65,7 +68,7 @@ async def test_a_process_that_dies_once_it_has_decided(dsn: str, journal: Journa
     async with on_host(dsn, WORKFLOWS, resources=[journal]) as mesh:
         runs = await at_their_gate(mesh, dsn, 5)
     for run in runs:
-        async with worker(dsn, queues={}) as decider:
+        async with worker(dsn, **DECIDES) as decider:
             assert await decider.asked("unblock", str(run)) == "running"
             await decider.dies()
         assert await decided(dsn, run) == (True, True, True, True)
@@ -106,7 +109,7 @@ async def test_a_process_that_dies_between_two_statements_of_it(dsn: str, journa
 async def test_the_same_decision_in_several_processes_at_once(dsn: str, journal: Journal) -> None:
     async with on_host(dsn, WORKFLOWS, resources=[journal]) as mesh:
         runs = await at_their_gate(mesh, dsn, ROUNDS)
-        async with workers(dsn, 3, queues={}) as deciders:
+        async with workers(dsn, 3, **DECIDES) as deciders:
             for run in runs:
                 await asyncio.gather(*(d.asked("unblock", str(run)) for d in deciders))
 
