@@ -44,15 +44,17 @@ class Third(Workflow[NoPayload]):
 class Fourth(Workflow[NoPayload], name="Third"):
     fetch = step(fetch).takes(resource(Client), url="…")
 
+DSN = "postgresql://nowhere"
+
 def lacking() -> Mesh:
-    return Mesh.connect("postgresql://nowhere", workflows=[First, Second, Third], queues={"squid_mesh": 1})
+    return Mesh.connect(DSN, workflows=[First, Second, Third], queues={"squid_mesh": 1})
 
 def misnamed() -> Mesh:
     workflows = [First, Third, Fourth]
-    return Mesh.connect("postgresql://nowhere", workflows=workflows, queues={}, name="a-b", schema="A")
+    return Mesh.connect(DSN, workflows=workflows, queues={}, name="a-b", schema="A")
 
 def sound() -> Mesh:
-    return Mesh.connect("postgresql://nowhere", workflows=[Third], queues={"squid_mesh": 1}, resources=[Client()])
+    return Mesh.connect(DSN, workflows=[Third], queues={"squid_mesh": 1}, resources=[Client()])
 """
 
 
