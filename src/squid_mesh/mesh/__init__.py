@@ -82,7 +82,8 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
     * `observers`: called with each event of `squid_mesh.telemetry`, after its commit.
     * `retention`: how long ended runs are kept; for good, unless it is given. See `prune`.
     * `heartbeat`, `lease`: how often this process says that it lives, and after how long a silence
-      others take over its steps; `blocked`: after how long its event loop not answering.
+      others take over its steps; `blocked`: after how long its event loop not answering. Give all
+      processes of a schema the same.
     * `grace`: how long `async with` waits for steps under way when it ends.
     * `overdue`: after how long a step or a cron window that is due gets a new job, when the one it
       had is gone.
