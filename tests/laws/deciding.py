@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import os
 import sys
+from contextvars import ContextVar
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,9 @@ from tests.laws.crashing import CRASHED
 from tests.laws.workflows import WORKFLOWS
 from tests.meshes import on_host
 
+_decides = ContextVar("decides", default=False)
+"""Whether this task makes the decision: what the mesh does beside it is no boundary of it."""
+
 
 def crash_at(last: int) -> None:
     """Exit before or after a statement of this process, or after its commit."""
@@ -25,7 +29,7 @@ def crash_at(last: int) -> None:
     execute, commit = AsyncCursor.execute, AsyncConnection._commit_gen
 
     def boundary() -> None:
-        if next(count) == last:
+        if _decides.get() and next(count) == last:
             os._exit(CRASHED)
 
     async def counted(self: Any, *arguments: Any, **options: Any) -> Any:
@@ -47,6 +51,7 @@ async def decide(dsn: str, run_id: UUID, boundary: int) -> None:
     """Let it go on, in a process that drives nothing."""
     async with on_host(dsn, WORKFLOWS, queues={}) as mesh:
         crash_at(boundary)
+        _decides.set(True)
         await mesh.unblock_run(run_id, actor="ops", key="once")
     os._exit(0)
 

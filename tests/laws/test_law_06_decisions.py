@@ -92,6 +92,7 @@ async def test_a_process_that_dies_between_two_statements_of_it(dsn: str, journa
     nothing, everything = (False,) * 4, (True,) * 4
     assert set(made) == {nothing, everything}
     assert (made[0], made[-1]) == (nothing, everything)
+    assert sorted(made) == made, "what dies later has got further"
     assert await unsound(dsn) == []
 
     async with on_host(dsn, WORKFLOWS, queues={}) as again:
