@@ -14,8 +14,6 @@ from squid_mesh.mesh.core import Core, seconds_of, statuses_of
 from squid_mesh.runtime.pruning import Pruned, Pruner
 from squid_mesh.store import migrations
 
-_INSTALLATION = 0x4F42414E  # "OBAN": one installation at a time in a database
-
 
 class Keeping(Core):
     """Installing, upgrading and pruning."""
@@ -31,7 +29,6 @@ class Keeping(Core):
     async def install(self) -> None:
         """Create Oban's tables and the mesh's own where they are missing."""
         async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute("select pg_advisory_xact_lock(%s)", (_INSTALLATION,))
             await dispatch.install(connection, self._statements.oban)
             await migrations.migrate(connection, self._statements)
 
