@@ -5,6 +5,9 @@
 -- A target row is written once, after everything that the group does to it was added up (two siblings
 -- in one flush take two off the join's counter). No relation of the statement is joined to another:
 -- columns travel along in returning.
+-- What a run comes to is counted from the row that was locked, never from the one that is updated: that is
+-- first as the snapshot has it, and the table's checks are made on it before Postgres sees that somebody's
+-- newer row is there. (In advance_chain the two may differ: what ends there is counted in open_ends either way.)
 with asked as materialized (
   select *
   from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(status)b, %(output)b, %(error)b, %(delay)b,
@@ -15,6 +18,10 @@ with asked as materialized (
 ),
 locked as materialized (
   select t.*, r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
+         r.running as r_running, r.queued as r_queued, r.retrying as r_retrying, r.paused as r_paused,
+         r.open_ends as r_open_ends, r.error as r_error,
+         case when r.cancel_requested_at is not null then 'cancelled'
+              when r.error is not null then 'failed' else 'completed' end as ending,
          {schema}.now() as at
   from asked t,
     lateral (select * from {schema}.runs where id = t.run_id for no key update skip locked) r
@@ -39,7 +46,8 @@ done as materialized (
     and s.status = 'running' and s.attempt = l.attempt and s.claim = %(boot)s::bigint
   returning l.ord, l.run_id, l.step, l.attempt, s.status, s.error, s.started_at, s.queue as own_queue,
             s.job_id, s.due_at, l.delay, l.next, l.queue, l.inline, l.joins, l.ends, l.fails, l.event,
-            l.job, l.going, l.at
+            l.job, l.going, l.ending, l.r_error, l.r_running, l.r_queued, l.r_retrying, l.r_paused,
+            l.r_open_ends, l.at
 ),
 followed as (
   insert into {schema}.steps (run_id, step, status, attempt, claim, queue, started_at, due_at, job_id)
@@ -70,32 +78,33 @@ joined as (
 ),
 counted as (
   update {schema}.runs r set
-    running = r.running + m.running, queued = r.queued + m.queued,
-    retrying = r.retrying + m.retrying, paused = r.paused + m.paused,
-    open_ends = case when m.fails then 0 else r.open_ends - m.ends end,
-    error = coalesce(m.error, r.error),
-    outcome = case when m.fails then 'failed'
-                   when r.open_ends > m.ends then null
-                   when r.cancel_requested_at is not null then 'cancelled'
-                   when r.error is not null then 'failed'
-                   else 'completed' end,
-    ended_at = case when m.fails or r.open_ends = m.ends then m.at end,
+    running = m.running, queued = m.queued, retrying = m.retrying, paused = m.paused,
+    open_ends = m.open_ends, error = m.error,
+    outcome = case when m.open_ends = 0 then m.ending end,
+    ended_at = case when m.open_ends = 0 then m.at end,
     updated_at = m.at
   from (
-    select run_id, sum(running)::int as running, sum(queued)::int as queued, sum(retrying)::int as retrying,
-           sum(paused)::int as paused, sum(ends)::int as ends, bool_or(fails) as fails,
-           (array_agg(error) filter (where fails))[1] as error, min(ord) as ord, max(job) as job, min(at) as at
+    select run_id, (max(r_running) + sum(running))::int as running, (max(r_queued) + sum(queued))::int as queued,
+           (max(r_retrying) + sum(retrying))::int as retrying, (max(r_paused) + sum(paused))::int as paused,
+           case when bool_or(fails) then 0 else (max(r_open_ends) - sum(ends))::int end as open_ends,
+           (array_agg(error) filter (where has_failed))[1] as error,
+           case when bool_or(fails) then 'failed' else max(ending) end as ending,
+           min(ord) as ord, max(job) as job, min(at) as at
     from (
       select run_id, -1 as running,
              (status = 'pending' or status = 'scheduled' and error is null)::int as queued,
              (status = 'scheduled' and error is not null)::int as retrying, (status = 'paused')::int as paused,
-             (ends or not going)::int as ends, fails and going as fails, error, ord, job, at
+             (ends or not going)::int as ends, fails and going as fails, coalesce(r_error, error) as error,
+             r_error is not null or fails and going as has_failed, ending, ord, job, at,
+             r_running, r_queued, r_retrying, r_paused, r_open_ends
       from done
       union all
-      select run_id, (status = 'running')::int, (status = 'pending')::int, 0, 0, 0, false, null, null, null, null
+      select run_id, (status = 'running')::int, (status = 'pending')::int, 0, 0, 0, false, null, null,
+             null, null, null, null, null, null, null, null, null
       from followed
       union all
-      select run_id, (status = 'running')::int, (status = 'pending')::int, 0, 0, 0, false, null, null, null, null
+      select run_id, (status = 'running')::int, (status = 'pending')::int, 0, 0, 0, false, null, null,
+             null, null, null, null, null, null, null, null, null
       from joined where status <> 'waiting'
     ) moves
     group by run_id

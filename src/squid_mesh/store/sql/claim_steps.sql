@@ -2,6 +2,7 @@
 -- Locks: the runs, without waiting; a record whose run is held by somebody else comes back as nothing.
 -- The limit makes the planner expect one record, so that it looks runs up by their key whatever the
 -- tables' size was when the plan was made; lateral makes the records the outer side.
+-- A run is counted from its locked row, as in advance_steps.
 -- ready_at is what the update clears, read beside it when somebody is to hear of it.
 -- A job of a run that isn't there (any more) claims nothing; that of a paused step is its deadline's.
 with asked as materialized (
@@ -9,7 +10,7 @@ with asked as materialized (
 ),
 locked as materialized (
   select t.ord, t.run_id, t.step, r.definition, r.workflow, r.trigger, r.window_at, r.payload, r.begun_at,
-         r.trace, r.inserted_at,
+         r.trace, r.inserted_at, r.running, r.queued, r.retrying,
          case when %(heard)s::boolean
               then (select s.due_at from {schema}.steps s where s.run_id = t.run_id and s.step = t.step) end as ready_at,
          r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
@@ -29,11 +30,11 @@ claimed as (
 ),
 begun as (
   update {schema}.runs r set
-    running = r.running + c.n, retrying = r.retrying - c.retrying, queued = r.queued - (c.n - c.retrying),
+    running = c.running + c.n, retrying = c.retrying - c.retried, queued = c.queued - (c.n - c.retried),
     begun_at = coalesce(r.begun_at, c.at), updated_at = c.at
-  from (select run_id, count(*)::int as n, count(*) filter (where was_retrying)::int as retrying,
-               min(at) as at
-        from claimed group by run_id) c
+  from (select run_id, running, queued, retrying, count(*)::int as n,
+               count(*) filter (where was_retrying)::int as retried, min(at) as at
+        from claimed group by run_id, running, queued, retrying) c
   where r.id = c.run_id
   returning r.id
 )

@@ -1,9 +1,12 @@
 -- Interrupted steps are ready again, each with its job; the attempt that died is kept. What belonged to
 -- a run that goes nowhere is cancelled, and with the last of it the run ends.
--- Locks: the runs, without waiting (what is skipped is found again). Guards: the very attempt and claim
+-- Locks: the runs, without waiting (what is skipped is found again); they are counted from the locked row,
+-- as in advance_steps. Guards: the very attempt and claim
 -- that were found, so a body that ends after all is either before this or refused.
 with locked as materialized (
   select t.*, r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
+         r.running, r.queued, r.open_ends, r.error,
+         case when r.cancel_requested_at is null then 'failed' else 'cancelled' end as ending,
          {schema}.now() as at
   from (select * from unnest(%(run)b, %(step)b, %(attempt)b, %(claim)b) as t(run_id, step, attempt, claim)
         limit %(n)s::int) t,
@@ -19,18 +22,19 @@ interrupted as materialized (
   from locked l
   where s.run_id = l.run_id and s.step = l.step
     and s.status = 'running' and s.attempt = l.attempt and s.claim = l.claim
-  returning s.run_id, s.step, s.attempt, l.claim, s.started_at, s.queue, s.job_id, l.going, l.at
+  returning s.run_id, s.step, s.attempt, l.claim, s.started_at, s.queue, s.job_id, l.going, l.at,
+            l.running, l.queued, l.open_ends, l.error as run_error, l.ending
 ),
 counted as (
   update {schema}.runs r set
-    running = r.running - m.n, queued = r.queued + m.ready, open_ends = r.open_ends - m.stopped,
-    outcome = case when m.stopped = 0 or r.open_ends > m.stopped then null
-                   when r.cancel_requested_at is not null then 'cancelled' else 'failed' end,
-    ended_at = case when m.stopped > 0 and r.open_ends = m.stopped then m.at end,
+    running = m.running - m.n, queued = m.queued + m.ready, open_ends = m.open_ends - m.stopped, error = m.error,
+    outcome = case when m.stopped > 0 and m.open_ends = m.stopped then m.ending end,
+    ended_at = case when m.stopped > 0 and m.open_ends = m.stopped then m.at end,
     updated_at = m.at
-  from (select run_id, count(*)::int as n, count(*) filter (where going)::int as ready,
+  from (select run_id, running, queued, open_ends, ending, (array_agg(run_error))[1] as error,
+               count(*)::int as n, count(*) filter (where going)::int as ready,
                count(*) filter (where not going)::int as stopped, min(at) as at
-        from interrupted group by run_id) m
+        from interrupted group by run_id, running, queued, open_ends, ending) m
   where r.id = m.run_id
   returning r.id, r.outcome, r.watched
 ),
