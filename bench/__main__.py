@@ -1,74 +1,19 @@
-"""`make bench`: systems side by side, each load in rounds, each on a fresh embedded Postgres.
+"""`make bench`: systems side by side; `make bench ARGS="--studies"`: other loads of Squid Mesh.
 
-Compare figures of one call only: machines are noisy, and so are their neighbours.
+Compare figures of one call only: machines are noisy, and so are their neighbours. `--out` keeps the
+figures, and `python -m bench.plots` draws them.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
-from statistics import median
+import json
+from pathlib import Path
+from typing import Any
 
-import uvloop
-
-from bench.lists import lists
-from bench.load import Load, Measured, percentile
-from squid_mesh import embedded
-
-SYSTEMS = ("squid", "dbos", "absurd", "oban_jobs", "floor")
-SYNC = ("squid", "dbos")
-"""Those that have sync steps of their own."""
-
-
-def loads(runs: int) -> list[tuple[Load, Sequence[str]]]:
-    """What is measured, and of which systems. Slower systems get fewer runs; a rate is a rate."""
-    few = max(runs // 10, 20)
-    return [
-        (Load(runs, 200), SYSTEMS),
-        (Load(few, 10), SYSTEMS[:-1]),
-        (Load(few, 200, io_ms=5), SYSTEMS[:-1]),
-        (Load(few, 200, sync=True), SYNC),
-        (Load(few, 200, size=20_000), SYSTEMS[:3]),
-    ]
-
-
-def measure(system: str, load: Load) -> Measured:
-    """One system under one load, in a process of its own on a server of its own."""
-    with embedded.server() as dsn:
-        command = [sys.executable, "-m", "bench.systems", system, dsn, load.dump()]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Measured.load(done.stdout.splitlines()[-1])
-
-
-def line(system: str, rounds: Sequence[Measured]) -> str:
-    """The medians of a system's rounds, and its rates."""
-
-    def of(value: str) -> float:
-        return median(getattr(one, value) / one.steps for one in rounds)
-
-    rates = sorted(one.rate for one in rounds)
-    gaps = [gap for one in rounds for gap in one.gaps]
-    idle = [took for one in rounds for took in one.idle]
-    return (
-        f"  {system:10} {median(rates):8,.0f} steps/s ({rates[0]:,.0f}-{rates[-1]:,.0f})  "
-        f"{of('commits'):5.3f} commits  {of('wal_bytes'):6,.0f} B WAL  "
-        f"{median(one.wal_fpi for one in rounds):5,.0f} fpi  "
-        f"client {of('client_seconds') * 1e6:5.0f} µs  "
-        f"server {of('server_seconds') * 1e6:5.0f} µs  "
-        f"gap p50 {percentile(gaps, 50):6.1f} p99 {percentile(gaps, 99):6.1f} ms  "
-        f"idle p50 {percentile(idle, 50):5.1f} p99 {percentile(idle, 99):5.1f} ms  "
-        f"{median(one.peak_bytes for one in rounds) / 2**20:4.0f} MiB"
-    )
-
-
-def ratios(found: Mapping[str, Sequence[Measured]]) -> str:
-    """How many times Squid Mesh is as fast as each other system, by medians."""
-    ours = median(one.rate for one in found["squid"])
-    others = {name: median(one.rate for one in rounds) for name, rounds in found.items()}
-    shown = (f"{ours / rate:.2f} × {name}" for name, rate in others.items() if name != "squid")
-    return "  squid is " + ", ".join(shown)
+from bench.side_by_side import SYSTEMS, compare, loads
+from bench.studies import STUDIES
+from bench.studies.playing import play
 
 
 def options() -> argparse.Namespace:
@@ -78,34 +23,48 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--loads", nargs="+", type=int, help="only these, counted from 1")
-    parser.add_argument("--lists", type=int, metavar="RUNS", help="only list_runs, among so many")
+    parser.add_argument(
+        "--studies", nargs="*", choices=STUDIES, help="these instead of systems, or all"
+    )
+    parser.add_argument("--cases", nargs="+", help="only these cases of the studies")
+    parser.add_argument("--scale", type=float, default=1.0, help="of studies")
+    parser.add_argument("--out", type=Path, help="a file of JSON lines to which figures are added")
     return parser.parse_args()
 
 
-def side_by_side(load: Load, systems: Sequence[str], rounds: int) -> None:
-    """Measure systems under one load, in turn, so that a machine's moods meet all of them."""
-    found: dict[str, list[Measured]] = {system: [] for system in systems}
-    for _ in range(rounds):
-        for system in systems:
-            found[system].append(measure(system, load))
-    for system in systems:
-        print(line(system, found[system]), flush=True)
-    if "squid" in found and len(found) > 1:
-        print(ratios(found), flush=True)
+def keep(out: Path | None, **figures: Any) -> None:
+    """Add to the file of figures, if there is to be one."""
+    if out is not None:
+        with out.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(figures) + "\n")
+
+
+def studies(asked: argparse.Namespace) -> None:
+    """Play studies."""
+    for name in asked.studies or STUDIES:
+        print(f"{name}, scale {asked.scale:g}", flush=True)
+        for case, rows in play(name, asked.scale, only=asked.cases):
+            keep(asked.out, study=name, case=case, scale=asked.scale, rows=rows)
+
+
+def systems(asked: argparse.Namespace) -> None:
+    """Compare systems."""
+    for number, (load, able) in enumerate(loads(asked.runs), 1):
+        if asked.loads is None or number in asked.loads:
+            print(f"{number}. {load}", flush=True)
+            chosen = [system for system in able if system in asked.systems]
+            for system, rounds in compare(load, chosen, asked.rounds).items():
+                summaries = [measured.summary() for measured in rounds]
+                keep(asked.out, load=number, title=str(load), system=system, rounds=summaries)
 
 
 def main() -> None:
     """Measure."""
     asked = options()
-    if asked.lists:
-        with embedded.server() as dsn:
-            for name, took in uvloop.run(lists(dsn, runs=asked.lists)).items():
-                print(f"{name:28} {took}")
-        return
-    for number, (load, systems) in enumerate(loads(asked.runs), 1):
-        if asked.loads is None or number in asked.loads:
-            print(f"{number}. {load}", flush=True)
-            side_by_side(load, [s for s in systems if s in asked.systems], asked.rounds)
+    if asked.studies is None:
+        systems(asked)
+    else:
+        studies(asked)
 
 
 if __name__ == "__main__":

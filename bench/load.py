@@ -70,6 +70,15 @@ class Measured:
         """Steps a second."""
         return self.steps / self.seconds
 
+    def summary(self) -> dict[str, float]:
+        """What is kept of it: percentiles of what there are many of, in milliseconds."""
+        figures = {k: v for k, v in asdict(self).items() if k not in ("gaps", "idle")}
+        return figures | {
+            "rate": self.rate,
+            **{f"gap_p{n}": percentile(self.gaps, n) for n in (50, 99)},
+            **{f"idle_p{n}": percentile(self.idle, n) for n in (50, 99)},
+        }
+
     def dump(self) -> str:
         """As JSON."""
         return json.dumps(asdict(self))
