@@ -19,6 +19,7 @@ from tests.laws.workflows import Fan
 from tests.laws.worlds import (
     PAIR,
     Hand,
+    Shape,
     all_ended,
     hand_of,
     hands,
@@ -161,3 +162,17 @@ async def test_between_two_real_processes(dsn: str, journal: Journal) -> None:
     assert await tally(dsn) == {"completed": 40}
     assert await one(dsn, "select max(open_dependencies) from squid_mesh.steps") == (0,)
     assert await unsound(dsn) == []
+
+
+async def test_siblings_that_are_claimed_together_have_copies_of_what_is_stored(dsn: str) -> None:
+    """It is read once for all of them, and bodies may change what they are given."""
+    names = "left", "middle", "right"
+    tree = Shape("tree", {"root": ()} | dict.fromkeys(names, ("root",)))
+    async with hands(dsn, 1) as (hand,):
+        (run,) = await started(dsn, hand, tree, 1)
+        (root,) = await hand.claimed(Claim(run, "root"))
+        await hand.advance(tree.completed(root, output=b'{"seen": []}'))
+        siblings = await hand.claimed(*(Claim(run, name) for name in names))
+    for name, sibling in zip(names, siblings, strict=True):
+        assert sibling.outputs == {"root": {"seen": []}}
+        sibling.outputs["root"]["seen"].append(name)

@@ -105,10 +105,11 @@ class Writer:
         )
         outcomes: list[Claiming | Busy] = [BUSY] * len(claims)
         rows: list[tuple[Any, ...]] = await cursor.fetchall()
+        stored = _Stored(claims, rows)
         for row in rows:
             number: int = row[0]
             if row[1]:
-                outcomes[number] = _claimed(claims[number], row)
+                outcomes[number] = _claimed(claims[number], row, stored.of(claims[number].run_id))
             elif isinstance(outcomes[number], Busy):
                 outcomes[number] = _unclaimed(row[9], row[3])
         return outcomes
@@ -373,9 +374,33 @@ def _unclaimed(due_in: float | None, definition: str) -> Claiming:
     return NotYet(due_in) if due_in > 0 else Overdue(definition)
 
 
-def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
+class _Stored:
+    """What runs have stored, which came with the first claim of each; a copy for every claim.
+
+    Bodies may change what they are given, and siblings run beside each other.
+    """
+
+    def __init__(self, claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> None:
+        self._first = {
+            claims[row[0]].run_id: Loaded(row[10] or {}, row[11] or {})
+            for row in rows
+            if row[10] or row[11]
+        }
+        self._others: dict[UUID, bytes] = {}
+
+    def of(self, run_id: UUID) -> Loaded:
+        first = self._first.get(run_id)
+        if first is None:
+            return Loaded({}, {})
+        if run_id in self._others:
+            return Loaded(**orjson.loads(self._others[run_id]))
+        self._others[run_id] = orjson.dumps({"outputs": first.outputs, "errors": first.errors})
+        return first
+
+
+def _claimed(claim: Claim, row: tuple[Any, ...], stored: Loaded) -> Claimed:
     attempt, queue, definition, workflow, trigger, window_at, payload, resume = row[1:9]
-    out, err, begins, trace, waited, age = row[10:]
+    begins, trace, waited, age = row[12:]
     return Claimed(
         run_id=claim.run_id,
         step=claim.step,
@@ -386,8 +411,8 @@ def _claimed(claim: Claim, row: tuple[Any, ...]) -> Claimed:
         window_at=window_at,
         queue=queue,
         payload=payload,
-        outputs=out or {},
-        errors=err or {},
+        outputs=stored.outputs,
+        errors=stored.errors,
         slept=resume is not None and "until" in resume,
         begins=begins,
         trace=trace,

@@ -5,6 +5,8 @@
 -- A run is counted from its locked row, as in advance_steps.
 -- ready_at is what the update clears, read beside it when somebody is to hear of it.
 -- A job of a run that isn't there (any more) claims nothing; that of a paused step is its deadline's.
+-- What a run has stored is read once, and comes with the first of its claims: of hundreds of siblings,
+-- each would read all the others.
 with asked as materialized (
   select * from unnest(%(ord)b, %(run)b, %(step)b) as t(ord, run_id, step) limit %(n)s::int
 ),
@@ -39,20 +41,20 @@ begun as (
   returning r.id
 )
 select c.ord, c.attempt, c.queue, c.definition, c.workflow, c.trigger, c.window_at, c.payload,
-       c.resume, null::float8 as due_in,
-       (select json_object_agg(s.step, s.output) from {schema}.steps s
-        where s.run_id = c.run_id and s.status = 'completed' and s.output is not null) as outputs,
-       (select json_object_agg(s.step, s.error) from {schema}.steps s
-        where s.run_id = c.run_id and s.status = 'failed') as errors,
-       c.begun_at is null and c.ord = min(c.ord) over (partition by c.run_id) as begins,
-       c.trace, c.waited, c.age
-from claimed c
+       c.resume, null::float8 as due_in, stored.outputs, stored.errors,
+       c.begun_at is null and c.is_first as begins, c.trace, c.waited, c.age
+from (select *, ord = min(ord) over (partition by run_id) as is_first from claimed) c,
+  lateral (
+    select json_object_agg(step, output) filter (where status = 'completed' and output is not null) as outputs,
+           json_object_agg(step, error) filter (where status = 'failed') as errors
+    from {schema}.steps where run_id = c.run_id and c.is_first) stored
 union all
 select l.ord, 0, null, l.definition, null, null, null, null, null,
        (select extract(epoch from s.due_at - l.at)::float8 from {schema}.steps s
         where s.run_id = l.run_id and s.step = l.step and s.status in ('scheduled', 'paused') and l.going),
        null, null, null, null, null, null
-from locked l
+from locked l where not l.ord = any(array(select ord from claimed))
 union all
 select a.ord, 0, null, null, null, null, null, null, null, null, null, null, null, null, null, null
-from asked a where not exists (select from {schema}.runs where id = a.run_id)
+from asked a
+where not a.ord = any(array(select ord from locked)) and not exists (select from {schema}.runs where id = a.run_id)
