@@ -74,8 +74,8 @@ async def _drained(mesh: Mesh, dsn: str, runs: int) -> None:
     for start in range(0, runs, 500):
         await mesh.start_runs(Chain, [ChainPayload(number=start + n) for n in range(500)])
     with psycopg.connect(dsn, autocommit=True) as connection:
-        while connection.execute(LIVE).fetchone() != (0,):
-            await asyncio.sleep(0.02)  # noqa: ASYNC110  # the workers are elsewhere
+        while connection.execute(LIVE).fetchone() != (0,):  # noqa: ASYNC110  # it is elsewhere
+            await asyncio.sleep(0.02)
 
 
 CASES: dict[str, Case] = {f"{count} workers": partial(several, count) for count in (1, 2, 4)}

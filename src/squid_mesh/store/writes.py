@@ -381,11 +381,10 @@ class _Stored:
     """
 
     def __init__(self, claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> None:
-        self._first = {
-            claims[row[0]].run_id: Loaded(row[10] or {}, row[11] or {})
-            for row in rows
-            if row[10] or row[11]
-        }
+        self._first: dict[UUID, Loaded] = {}
+        for number, *_, outputs, errors, _, _, _, _ in rows:
+            if outputs or errors:
+                self._first[claims[number].run_id] = Loaded(outputs or {}, errors or {})
         self._others: dict[UUID, bytes] = {}
 
     def of(self, run_id: UUID) -> Loaded:
