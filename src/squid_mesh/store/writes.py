@@ -382,7 +382,9 @@ class _Stored:
 
     def __init__(self, claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> None:
         self._first: dict[UUID, Loaded] = {}
-        for number, *_, outputs, errors, _, _, _, _ in rows:
+        for row in rows:
+            number: int = row[0]
+            outputs, errors = row[10:12]
             if outputs or errors:
                 self._first[claims[number].run_id] = Loaded(outputs or {}, errors or {})
         self._others: dict[UUID, bytes] = {}
