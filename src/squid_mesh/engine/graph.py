@@ -47,6 +47,26 @@ class Graph:
         """The steps that wait for each step: `needs`, read the other way."""
         return self._by_step((need, name) for name, needs in self.needs.items() for need in needs)
 
+    def beside(self, name: str) -> tuple[str, ...]:
+        """The steps of a dependency workflow that neither need this one nor are needed by it."""
+        if name not in self._beside:
+            related = self._reachable(name, self.needs) | self._reachable(name, self.dependents)
+            self._beside[name] = tuple(other for other in self.needs if other not in related)
+        return self._beside[name]
+
+    @cached_property
+    def _beside(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    @staticmethod
+    def _reachable(name: str, ways: Mapping[str, tuple[str, ...]]) -> set[str]:
+        found, left = {name}, [name]
+        while left:
+            new = [step for step in ways[left.pop()] if step not in found]
+            found.update(new)
+            left += new
+        return found
+
     @cached_property
     def ends(self) -> int:
         """How many completions end a run: one on a flow, else one for each step nobody needs."""

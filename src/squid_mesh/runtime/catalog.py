@@ -62,6 +62,10 @@ class Plan:
         planned = self.steps[step]
         return planned.spec.action is None or planned.action is not None
 
+    def can_run_all(self, steps: Iterable[str]) -> bool:
+        """Whether this process has code for all of these."""
+        return self.is_current or all(map(self.can_run, steps))
+
 
 def _codec(step: PlannedStep) -> Codec:
     if step.spec.kind is StepKind.APPROVAL:

@@ -150,7 +150,11 @@ class Driver:
     async def _step(self, claimed: Claimed, slice_: Slice) -> bool:
         """Perform one claimed step, write what follows; whether `claimed` is the next one now."""
         plan = await self._ledger.outlast(lambda: self._catalog.plan(claimed.definition))
-        outlook = Outlook(plan, lambda step: self._goes_on(plan, step, slice_))
+        outlook = Outlook(
+            plan,
+            goes_on=lambda step: self._goes_on(plan, step, slice_),
+            has_room=lambda: self._has_room(slice_),
+        )
         began = time.monotonic()
         if not self._may_begin(plan, claimed.step, slice_):
             later = Sleep(self._settings.until_handed_over())
@@ -213,8 +217,11 @@ class Driver:
     def _goes_on(self, plan: Plan, step: str, slice_: Slice) -> bool:
         """Whether a step can run in this job: same queue, and this driver isn't done."""
         queue = plan.steps[step].operations.queue or self._settings.queueing.queue
-        here = queue == slice_.job.queue and plan.can_run(step)
-        return here and not self.intake.is_closed and not slice_.is_used_up
+        return queue == slice_.job.queue and plan.can_run(step) and self._has_room(slice_)
+
+    def _has_room(self, slice_: Slice) -> bool:
+        """Whether this driver isn't done."""
+        return not self.intake.is_closed and not slice_.is_used_up
 
     def _intend(
         self, claimed: Claimed, outlook: Outlook, result: Result, slice_: Slice
@@ -222,7 +229,7 @@ class Driver:
         """What is to be written for a result. Whatever that may claim is held from here on."""
         attempt = Attempt(claimed.run_id, claimed.step, claimed.attempt, slice_.job.id)
         progress = outlook.progress(attempt, result)
-        slice_.holding.steps = (claimed.step, *candidates(progress))
+        slice_.holding.steps = (claimed.step, *candidates(progress, outlook.plan.graph))
         slice_.claimed_after = self._lease.now()
         return progress
 
@@ -266,9 +273,9 @@ class Driver:
         return await self._ledger.advance(progress)
 
     async def _go_on(self, claimed: Claimed, plan: Plan, result: Result, step: str) -> bool:
-        """Make `claimed` the next step's; a join's driver reads what its siblings have stored."""
+        """Make `claimed` the next step's; what others have stored for it is read first."""
         go_on(claimed, result, step)
-        if not plan.graph.spec.flow:
+        if not all(need in claimed.outputs for need in plan.graph.needs.get(step, ())):
             loaded = await self._ledger.load(claimed.run_id)
             claimed.outputs, claimed.errors = loaded.outputs, loaded.errors
         return True

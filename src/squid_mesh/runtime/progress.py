@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 from uuid import UUID
 
 from squid_mesh.definition.spec import Exit, RetrySpec
+from squid_mesh.engine.graph import Graph
 from squid_mesh.engine.planner import (
     CountDown,
     EndReached,
@@ -44,6 +45,7 @@ class Onward:
     queue: str | None = None
     inline: bool = False
     joins: tuple[str, ...] = ()
+    takes: bool = False
     ends: bool = False
     fails: bool = False
 
@@ -54,17 +56,21 @@ NOWHERE = Onward()
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What decides about a step's successors: its plan, and whether a step can run in this job."""
+    """What decides about a step's successors: its plan, and whether a step can run in this job.
+
+    `has_room` says whether the job's driver may begin another step at all.
+    """
 
     plan: Plan
     goes_on: Callable[[str], bool]
+    has_room: Callable[[], bool]
 
     def progress(self, attempt: Attempt, result: Result) -> Progress:
         """What is to be written for a result."""
         match result:
             case Output(stored, value):
                 following = follow(self.plan.graph, attempt.step, Exit.OK, value)
-                onward = self._onward(following)
+                onward = replace(self._onward(following), takes=self._takes(attempt.step))
                 return progress(attempt, StepStatus.COMPLETED, onward, output=stored)
             case BodyFailure():
                 policy = self.plan.steps[attempt.step].operations.retry
@@ -101,6 +107,11 @@ class Outlook:
                 return progress(attempt, StepStatus.FAILED, Onward(fails=True), error=error)
             case _:
                 return progress(attempt, StepStatus.FAILED, self._onward(following), error=error)
+
+    def _takes(self, step: str) -> bool:
+        """Whether the driver may take along any other step that is ready."""
+        others = () if self.plan.graph.spec.flow else self.plan.graph.beside(step)
+        return bool(others) and self.has_room() and self.plan.can_run_all(others)
 
     def _onward(self, following: Following) -> Onward:
         match following:
@@ -140,6 +151,7 @@ def progress(
         queue=onward.queue,
         inline=onward.inline,
         joins=onward.joins,
+        takes=onward.takes,
         ends=onward.ends,
         fails=onward.fails,
         needs=needs,
@@ -148,11 +160,12 @@ def progress(
     )
 
 
-def candidates(record: Progress) -> tuple[str, ...]:
+def candidates(record: Progress, graph: Graph) -> tuple[str, ...]:
     """The steps that writing this may claim for its driver."""
+    others = graph.beside(record.step) if record.takes else ()
     if not record.inline:
-        return ()
-    return record.joins if record.next is None else (record.next,)
+        return others
+    return (*record.joins, *others) if record.next is None else (record.next,)
 
 
 def go_on(claimed: Claimed, result: Result, step: str) -> None:

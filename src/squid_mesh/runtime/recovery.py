@@ -190,7 +190,9 @@ class Recovery:
         if policy == "pause":
             record = progress(attempt, StepStatus.PAUSED, error=failure.stored)
         else:
-            record = Outlook(plan, lambda _: False).given_up(attempt, failure)
+            record = Outlook(plan, goes_on=lambda _: False, has_room=lambda: False).given_up(
+                attempt, failure
+            )
         record = replace(record, event="interrupted")
         by_itself = plan.graph.spec.flow or not record.fails
         write = self._ledger.end_interrupted if by_itself else self._ledger.fail_interrupted

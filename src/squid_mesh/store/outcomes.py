@@ -35,7 +35,7 @@ _OF_THE_GROUP = frozenset({"locked", "done", "gone"})
 
 def _outcome(kind: str, step: str | None = None) -> Outcome:
     match kind:
-        case "joined":
+        case "joined" | "taken":
             return Advanced(step)
         case "asleep":
             return Advanced(None, job=int(step or 0))

@@ -113,10 +113,12 @@ class Progress:
 
     `status` is what the step becomes. With `next` a flow goes on: claimed by this driver when
     `inline`, else handed over to a job in `queue`. With `joins` the steps that wait for this one
-    count it off; a driver with `inline` takes the only one of them itself. `ends` says that this
-    way through the graph is at its end, `fails` that the run fails with `error`. `needs` names the
-    action of a step that is parked until a process has code that can call it. A paused step with a
-    `delay` is decided by nobody when it has passed. `event` is what the audit keeps of it.
+    count it off; a driver with `inline` takes the only one of them itself. One with `takes` that
+    goes on with none of these takes along another ready step of the run, whose job nobody has
+    fetched yet. `ends` says that this way through the graph is at its end, `fails` that the run
+    fails with `error`. `needs` names the action of a step that is parked until a process has code
+    that can call it. A paused step with a `delay` is decided by nobody when it has passed. `event`
+    is what the audit keeps of it.
     """
 
     run_id: UUID
@@ -130,6 +132,7 @@ class Progress:
     queue: str | None = None
     inline: bool = False
     joins: tuple[str, ...] = ()
+    takes: bool = False
     ends: bool = False
     fails: bool = False
     needs: str | None = None
@@ -142,6 +145,7 @@ class Progress:
         return (
             self.status is StepStatus.COMPLETED
             and not self.joins
+            and not self.takes
             and (self.ends if self.next is None else self.inline)
         )
 

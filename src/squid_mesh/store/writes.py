@@ -204,6 +204,7 @@ class Writer:
             "delay": Floats([r.delay for r in records]),
             "inline": Bools([r.inline for r in records]),
             "joins": Texts([_joins(r.joins) for r in records]),
+            "takes": Bools([r.takes for r in records]),
             "ends": Bools([r.ends for r in records]),
             "fails": Bools([r.fails for r in records]),
             "needs": Texts([r.needs for r in records]),

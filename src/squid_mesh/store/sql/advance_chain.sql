@@ -49,7 +49,7 @@ removed as (
   delete from {oban}.oban_jobs where id in (
     select j.id from ended e,
       lateral (select id from {oban}.oban_jobs
-               where id = e.job and state = 'executing' for update skip locked) j
+               where id = e.job and state::text = 'executing' for update skip locked) j
     where e.outcome is not null)
 )
 select 'locked' as kind, null::int as ord,

@@ -2,6 +2,9 @@
 -- joins. Same locks and guards as advance_chain, which is its common case. `boot` is the claim's:
 -- recovery speaks for a boot that died. A step that becomes pending is parked: it waits, without a job,
 -- for code that can call it.
+-- A driver that would have nothing to do takes along another step of its run that is ready, with its job:
+-- of hundreds of siblings only as many are fetched as there are places, the others follow in the drivers
+-- that have done theirs. What somebody fetches at this moment stays his.
 -- A target row is written once, after everything that the group does to it was added up (two siblings
 -- in one flush take two off the join's counter). No relation of the statement is joined to another:
 -- columns travel along in returning.
@@ -11,9 +14,10 @@
 with asked as materialized (
   select *
   from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(status)b, %(output)b, %(error)b, %(delay)b,
-              %(next)b, %(queue)b, %(inline)b, %(joins)b, %(ends)b, %(fails)b, %(needs)b, %(event)b, %(job)b)
+              %(next)b, %(queue)b, %(inline)b, %(joins)b, %(takes)b, %(ends)b, %(fails)b, %(needs)b, %(event)b,
+              %(job)b)
     as t(ord, run_id, step, attempt, status, output, error, delay,
-         next, queue, inline, joins, ends, fails, needs, event, job)
+         next, queue, inline, joins, takes, ends, fails, needs, event, job)
   limit %(n)s::int
 ),
 locked as materialized (
@@ -45,7 +49,7 @@ done as materialized (
   where s.run_id = l.run_id and s.step = l.step
     and s.status = 'running' and s.attempt = l.attempt and s.claim = %(boot)s::bigint
   returning l.ord, l.run_id, l.step, l.attempt, s.status, s.error, s.started_at, s.queue as own_queue,
-            s.job_id, s.due_at, l.delay, l.next, l.queue, l.inline, l.joins, l.ends, l.fails, l.event,
+            s.job_id, s.due_at, l.delay, l.next, l.queue, l.inline, l.joins, l.takes, l.ends, l.fails, l.event,
             l.job, l.going, l.ending, l.r_error, l.r_running, l.r_queued, l.r_retrying, l.r_paused,
             l.r_open_ends, l.at
 ),
@@ -75,6 +79,27 @@ joined as (
         group by d.run_id, j.step) e
   where s.run_id = e.run_id and s.step = e.step and s.status = 'waiting'
   returning e.ord, s.run_id, s.step, s.status, s.queue, s.job_id
+),
+alone as (
+  select run_id, own_queue, count(*) as n, array_agg(ord) as ords, min(at) as at from done
+  where takes and going and not ord = any(array(select ord from joined where status = 'running'))
+  group by run_id, own_queue
+),
+taken as (
+  update {schema}.steps s set status = 'running', attempt = 1, claim = %(boot)s::bigint, started_at = t.at, due_at = null
+  from (
+    select a.run_id, p.step, a.ords[row_number() over (partition by a.run_id, a.own_queue)] as ord, p.job, a.at
+    from alone a,
+      lateral (
+        select r.step, j.id as job
+        from {schema}.steps r,
+          lateral (select id from {oban}.oban_jobs
+                   where id = r.job_id and state::text = 'available' for update skip locked) j
+        where r.run_id = a.run_id and r.status = 'pending' and r.attempt = 0 and r.needs is null
+          and r.queue is not distinct from a.own_queue
+        limit a.n) p) t
+  where s.run_id = t.run_id and s.step = t.step and s.status = 'pending' and s.attempt = 0
+  returning t.ord, s.run_id, s.step, t.job
 ),
 counted as (
   update {schema}.runs r set
@@ -106,6 +131,9 @@ counted as (
       select run_id, (status = 'running')::int, (status = 'pending')::int, 0, 0, 0, false, null, null,
              null, null, null, null, null, null, null, null, null
       from joined where status <> 'waiting'
+      union all
+      select run_id, 1, -1, 0, 0, 0, false, null, null, null, null, null, null, null, null, null, null, null
+      from taken
     ) moves
     group by run_id
   ) m
@@ -149,8 +177,10 @@ removed as (
   delete from {oban}.oban_jobs where id in (
     select j.id from counted c,
       lateral (select id from {oban}.oban_jobs
-               where id = c.job and state = 'executing' for update skip locked) j
-    where c.outcome is not null)
+               where id = c.job and state::text = 'executing' for update skip locked) j
+    where c.outcome is not null
+    union all
+    select job from taken)
 )
 select 'locked' as kind, null::int as ord, null::text as step,
        case when (select count(*) from locked) < %(n)s::int then array(select ord from locked) end as ords
@@ -159,6 +189,8 @@ select 'done', (select n::int from told), null,
        case when (select count(*) from done) < %(n)s::int then array(select ord from done) end
 union all
 select 'joined', ord, step, null from joined where status = 'running'
+union all
+select 'taken', ord, step, null from taken
 union all
 select 'asleep', ord, job_id::text, null from done where due_at is not null
 union all

@@ -3,7 +3,7 @@
 with returned as (
   update {oban}.oban_jobs set state = 'available', attempt = attempt - 1
   where id in (select id from {oban}.oban_jobs
-               where id = %(job)s and state = 'executing' for update skip locked)
+               where id = %(job)s and state::text = 'executing' for update skip locked)
   returning queue
 )
 select count(pg_notify(%(channel)s::text, '{"queue":"' || queue || '"}')) from returned

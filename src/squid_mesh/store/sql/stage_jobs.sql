@@ -4,7 +4,7 @@
 with staged as (
   update {oban}.oban_jobs set state = 'available'
   where id in (select id from {oban}.oban_jobs
-               where id = any(%(jobs)s) and state = 'scheduled' for update skip locked)
+               where id = any(%(jobs)s) and state::text = 'scheduled' for update skip locked)
   returning queue
 )
 select count(pg_notify(%(channel)s::text, '{"queue":"' || queue || '"}'))
