@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import new_class
 from typing import Any, Literal
 
 from psycopg import AsyncConnection, Connection
@@ -146,6 +147,22 @@ class Join(Workflow[Task]):
     )
 
 
+def _spread(names: dict[str, Any]) -> None:
+    root = step(work).takes(context, resource(Ledger), milliseconds=Task.milliseconds)
+    parts = [
+        step(work, after=[root], queue=OTHER).takes(context, resource(Ledger), milliseconds=n % 3)
+        for n in range(SPREAD)
+    ]
+    last = step(work, after=parts).takes(context, resource(Ledger), milliseconds=1)
+    names |= {"root": root, "last": last} | {f"p{n}": part for n, part in enumerate(parts)}
+
+
+SPREAD = 12
+"""More siblings than their queue has places: drivers take others along."""
+
+Spread: Any = new_class("Spread", (Workflow[Task],), exec_body=_spread)
+
+
 class Retried(Workflow[Task]):
     flaky = step(break_first, retry=Retry(4, Constant(timedelta(seconds=0.1)))).takes(
         context, resource(Ledger), breaks=Task.breaks
@@ -265,6 +282,7 @@ SHAPES: Workflows = [
     Chain,
     Branch,
     Join,
+    Spread,
     Retried,
     Doomed,
     Rescued,
@@ -329,6 +347,7 @@ ENDINGS: dict[str, Ending] = {
     "Chain": _fixed(End(["a", "b", "c", "said", "d", "e"])),
     "Branch": _branch,
     "Join": _fixed(End(["root", "x0", "x1", "x2", "x3", "end"])),
+    "Spread": _fixed(End(["root", *(f"p{n}" for n in range(SPREAD)), "last"])),
     "Retried": _fixed(End(["flaky", "last"])),
     "Doomed": _fixed(End([], status="failed", failed=["lost"], either=["beside"])),
     "Rescued": _fixed(End(["rescue"], failed=["lost"])),

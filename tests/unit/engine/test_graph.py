@@ -117,3 +117,10 @@ def test_a_step_is_found_by_its_name() -> None:
     assert graph.step("b").kind is StepKind.APPROVAL
     with pytest.raises(KeyError):
         graph.step("c")
+
+
+def test_beside_a_step_are_those_that_neither_need_it_nor_are_needed() -> None:
+    assert DIAMOND.beside("parse") == ("rank", "log")
+    assert DIAMOND.beside("post") == ("log",)
+    assert DIAMOND.beside("log") == ("post", "rank", "parse", "fetch")
+    assert DIAMOND.beside("parse") is DIAMOND.beside("parse")
