@@ -79,6 +79,8 @@ class Model:
     claims: dict[str, int] = field(default_factory=dict)
     due: dict[str, float] = field(default_factory=dict)
     jobless: set[str] = field(default_factory=set)
+    fetchable: set[str] = field(default_factory=set)
+    """Steps whose job Oban could fetch now. The test is Oban: it says so before whatever happens."""
     errors: set[str] = field(default_factory=set)
     past: list[tuple[str, int, str]] = field(default_factory=list)
     audit: list[tuple[str, str | None]] = field(default_factory=list)
@@ -168,6 +170,7 @@ class Model:
     def claim(self, delivery: Delivery, step: str, *, draining: bool = False) -> None:
         """A job claims its step, and what needs no body follows at once."""
         self._apply(Begin(step))
+        self.fetchable.discard(step)
         self.claims[step] = delivery.boot
         self._perform(delivery, step, draining=draining)
 
@@ -188,6 +191,7 @@ class Model:
     ) -> None:
         """Siblings complete, who knows in which order: `claimed` says which boot took a join."""
         before = dict(self.run.steps)
+        self.fetchable.clear()
         for delivery, step, how in ends:
             delivery.steps += 1
             self._apply(Complete(step, output=how.value))
@@ -275,9 +279,20 @@ class Model:
         delivery.steps += 1
         before = dict(self.run.steps)
         self._apply(event)
-        for step in self._freed(before):
-            if self._takes(delivery, event.step, step, draining=draining):
-                self.claim(delivery, step, draining=draining)
+        at_hand = sorted(filter(lambda step: self._is_at_hand(delivery, step), self.fetchable))
+        freed = self._freed(before)
+        following = [s for s in freed if self._takes(delivery, event.step, s, draining=draining)]
+        goes_on = self._has_room(delivery, draining=draining) and isinstance(event, Complete)
+        along = at_hand[:1] if goes_on and not following else []
+        self.fetchable |= {*freed}
+        for step in (*following, *along):
+            self.claim(delivery, step, draining=draining)
+
+    def _is_at_hand(self, delivery: Delivery, step: str) -> bool:
+        """Whether a delivery that has nothing else to do takes this step along."""
+        known = self.run.steps[step]
+        new = known.status is StepStatus.PENDING and self.run.attempts[step] == 0
+        return new and not self.run.stopped and self.queue_of(step) == delivery.job.queue
 
     def _freed(self, before: dict[str, Any]) -> list[str]:
         pending = self.run.named(StepStatus.PENDING)
@@ -288,7 +303,10 @@ class Model:
         graph = self.run.graph
         only = graph.spec.flow or len(graph.dependents[step]) == 1
         here = self.queue_of(following) == delivery.job.queue
-        return only and here and not draining and delivery.steps < MOST_STEPS
+        return only and here and self._has_room(delivery, draining=draining)
+
+    def _has_room(self, delivery: Delivery, *, draining: bool) -> bool:
+        return not draining and delivery.steps < MOST_STEPS
 
     def _apply(self, event: Event) -> None:
         before = dict(self.run.steps)

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID, uuid4
 
 from oban import Oban
@@ -19,6 +20,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh import Mesh
+from squid_mesh.engine.graph import Graph
 from squid_mesh.engine.states import RunStatus, StepStatus
 from squid_mesh.runtime.drive import Job
 from squid_mesh.runtime.intake import PutBack
@@ -52,6 +54,10 @@ _LOST = {
     " attempted_at = timezone('UTC', now()) - interval '3 hours' where id = %s",
 }
 LOSSES = tuple(_LOST)
+_FETCHABLE = """
+select step from squid_mesh.steps s join oban_jobs j on j.id = s.job_id
+where s.run_id = %s and s.status = 'pending' and j.state = 'available'
+"""
 _SILENT = "update squid_mesh.workers set {} = now() - interval '9 hours' where boot = %s"
 _ALIVE = "update squid_mesh.workers set alive_at = now(), loop_at = now() where boot = %s"
 _BREAK = """
@@ -310,6 +316,7 @@ class Stage:
         bodies = [d.body for d in own]
         async with self._host(commit=commit) as host:
             await node.mesh.cancel_run(run_id, conn=host)
+            await self._look(run_id)
             for delivery in own:
                 delivery.tell(how)
             for other in others:
@@ -329,6 +336,11 @@ class Stage:
         for job, run_id, step in await cursor.fetchall():
             self.jobs.setdefault(job, Known(UUID(run_id), step, job))
 
+    async def _look(self, run_id: UUID) -> None:
+        """Tell a run's model which of its steps' jobs can be fetched."""
+        cursor = await self.admin.execute(_FETCHABLE, (run_id,))
+        self.models[run_id].fetchable = {step for (step,) in await cursor.fetchall()}
+
     def to_come(self) -> list[Known]:
         """Jobs of steps that are ready."""
         return [
@@ -347,6 +359,7 @@ class Stage:
         is_owner = await cursor.fetchone() is not None
         job = self._job(known, model.queue_of(known.step))
         delivery = Delivery(job, node.boot, is_owner)
+        await self._look(known.run_id)
         claims, early = model.is_due(known.step), model.is_early(known.step)
         if claims:
             model.claim(delivery, known.step)
@@ -371,6 +384,7 @@ class Stage:
         assert body is not None
         holds = self.holds(delivery)
         before = {} if holds else await everything(self.admin)
+        await self._look(body.run_id)
         delivery.tell(how)
         if holds:
             self.models[body.run_id].finish(delivery, body.step, how, draining=draining)
@@ -381,7 +395,14 @@ class Stage:
         await self._rest(delivery)
 
     async def finish_together(self, deliveries: list[Delivery], how: How) -> None:
-        """Siblings end at the same time."""
+        """Siblings end at the same time, and take nothing along but joins.
+
+        Who of them would take what is nobody's to predict: laws say what must be so.
+        """
+        with patch.object(Graph, "beside", lambda *_: ()):
+            await self._finish_together(deliveries, how)
+
+    async def _finish_together(self, deliveries: list[Delivery], how: How) -> None:
         ends = [(d, d.body.step, how) for d in deliveries if d.body is not None]
         run_id = deliveries[0].job.run_id
         for delivery in deliveries:

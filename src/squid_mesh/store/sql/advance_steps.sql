@@ -97,7 +97,7 @@ taken as (
                    where id = r.job_id and state::text = 'available' for update skip locked) j
         where r.run_id = a.run_id and r.status = 'pending' and r.attempt = 0 and r.needs is null
           and r.queue is not distinct from a.own_queue
-        limit a.n) p) t
+        order by r.step limit a.n) p) t
   where s.run_id = t.run_id and s.step = t.step and s.status = 'pending' and s.attempt = 0
   returning t.ord, s.run_id, s.step, t.job
 ),
