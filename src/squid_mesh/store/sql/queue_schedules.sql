@@ -8,7 +8,10 @@ with wanting as materialized (
   select s.workflow, s.trigger, s.next_window, s.job_id
   from {schema}.schedules s
     join json_to_recordset(%(schedules)s::json) as g(workflow text, trigger text) using (workflow, trigger)
-    left join {oban}.oban_jobs j on j.id = s.job_id
+    left join lateral (
+      select * from {oban}.oban_jobs where id = s.job_id
+      offset 0  -- a fence: before Postgres 18 a scan of workers, below, makes every plan look as dear
+    ) j on true
   where not s.paused
     and (%(overdue)s::float8 is null
          or s.next_window < {schema}.now() - make_interval(secs => %(overdue)s::float8))

@@ -2,7 +2,7 @@
 -- in the middle by a process that died before it claimed. Run state never depends on job state. What a
 -- living process declares, and this one doesn't, is left to that: its jobs may go elsewhere.
 -- Reads what is overdue through steps_due: sleeping and paused steps are never read. Locks: the runs,
--- without waiting. Guards: the step is as it was found.
+-- without waiting. Guards: the step is as it was found (compared so that it is looked up by its key).
 with overdue as materialized (
   select s.run_id, s.step, s.due_at
   from {schema}.steps s left join {oban}.oban_jobs j on j.id = s.job_id
@@ -32,7 +32,7 @@ locked as materialized (
 requeued as (
   update {schema}.steps s set job_id = nextval(pg_get_serial_sequence('{oban}.oban_jobs', 'id'))
   from locked l
-  where s.run_id = l.run_id and s.step = l.step and s.due_at = l.due_at
+  where s.run_id = l.run_id and s.step = l.step and s.due_at is not distinct from l.due_at
   returning s.run_id, s.step, s.queue, s.job_id
 ),
 jobs as (
