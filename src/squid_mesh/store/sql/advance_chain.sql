@@ -3,7 +3,8 @@
 -- still goes on is read from the locked row. Only exceptions come back: which records found their run
 -- held (locked), their claim gone (done) or their run deleted (gone), and which runs ended or stopped.
 -- The limit makes the planner expect one record, so that it looks runs up by their key whatever the
--- tables' size was when the plan was made; lateral makes the records the outer side.
+-- tables' size was when the plan was made; lateral makes the records the outer side. A job's state is compared
+-- as text: Oban's index by state would do as well where hardly a job is executing, but for the dead entries in it.
 with asked as materialized (
   select *
   from unnest(%(ord)b, %(run)b, %(step)b, %(attempt)b, %(output)b, %(next)b, %(queue)b, %(job)b)

@@ -1,6 +1,6 @@
 -- Makes jobs available whose time has come. Oban's stager does the same once a second, and announces
 -- what it staged a second later; this is for whoever knows to the millisecond. Run state never depends on
--- it. Locks: the jobs, without waiting.
+-- it. Locks: the jobs, without waiting, by their ids (see advance_chain).
 with staged as (
   update {oban}.oban_jobs set state = 'available'
   where id in (select id from {oban}.oban_jobs
