@@ -1,11 +1,13 @@
 """The bare group-commit floor: the flush statement by itself, on groups that are ready made.
 
 No queue, no drivers, no bodies, no JSON: one connection writes the same rows in groups of 200, one
-after the other. What the engine doesn't reach of it is what the rest of the engine costs.
+after the other. What the engine doesn't reach of it is what the rest of the engine costs. Alone, a
+run is its seven commits, one after the other: its start, a claim and five completions.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -34,12 +36,23 @@ async def measure(dsn: str, load: Load) -> Measured:
     async with await connect(dsn) as starts, await connect_committer(dsn) as flushes:
         boot = await _boot(starts)
         writer = Writer(Statements(), Queueing("nowhere", "squid_mesh.floor"), boot)
-        groups = [await _claimed(starts, flushes, writer) for _ in range(load.runs // GROUP)]
+        groups = [await _claimed(starts, flushes, writer, GROUP) for _ in range(load.runs // GROUP)]
         with Meter(dsn) as meter:
             for place in range(STEPS):
                 for group in groups:
                     await writer.advance(flushes, [_progress(run, place) for run in group])
-        return meter.measured(len(groups) * GROUP * STEPS)
+        idle = [await _alone(starts, flushes, writer) for _ in range(load.idle_runs)]
+        return meter.measured(len(groups) * GROUP * STEPS, idle=idle)
+
+
+async def _alone(
+    starts: AsyncConnection[Any], flushes: AsyncConnection[Any], writer: Writer
+) -> float:
+    began = time.perf_counter()
+    (run,) = await _claimed(starts, flushes, writer, 1)
+    for place in range(STEPS):
+        await writer.advance(flushes, [_progress(run, place)])
+    return time.perf_counter() - began
 
 
 async def _boot(connection: AsyncConnection[Any]) -> int:
@@ -52,12 +65,12 @@ async def _boot(connection: AsyncConnection[Any]) -> int:
 
 
 async def _claimed(
-    starts: AsyncConnection[Any], flushes: AsyncConnection[Any], writer: Writer
+    starts: AsyncConnection[Any], flushes: AsyncConnection[Any], writer: Writer, count: int
 ) -> list[Any]:
-    """A group of runs whose first step is claimed."""
+    """So many runs whose first step is claimed."""
     definition = Chain.__definition__
     first = first_steps(Graph(definition.spec))
-    ids = [uuid7() for _ in range(GROUP)]
+    ids = [uuid7() for _ in range(count)]
     await writer.start(
         starts,
         [

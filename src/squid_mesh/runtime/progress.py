@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import assert_never
 from uuid import UUID
 
@@ -70,7 +70,7 @@ class Outlook:
         match result:
             case Output(stored, value):
                 following = follow(self.plan.graph, attempt.step, Exit.OK, value)
-                onward = replace(self._onward(following), takes=self._takes(attempt.step))
+                onward = self._onward(following, takes=self._takes(attempt.step))
                 return progress(attempt, StepStatus.COMPLETED, onward, output=stored)
             case BodyFailure():
                 policy = self.plan.steps[attempt.step].operations.retry
@@ -113,16 +113,16 @@ class Outlook:
         others = () if self.plan.graph.spec.flow else self.plan.graph.beside(step)
         return bool(others) and self.has_room() and self.plan.can_run_all(others)
 
-    def _onward(self, following: Following) -> Onward:
+    def _onward(self, following: Following, *, takes: bool = False) -> Onward:
         match following:
             case Next(step):
                 queue = self.plan.steps[step].operations.queue
                 return Onward(next=step, queue=queue, inline=self.goes_on(step))
             case EndReached():
-                return Onward(ends=True)
+                return Onward(ends=True, takes=takes)
             case CountDown(steps):
                 inline = len(steps) == 1 and self.goes_on(steps[0])
-                return Onward(joins=steps, inline=inline)
+                return Onward(joins=steps, inline=inline, takes=takes)
             case _:
                 assert_never(following)
 
