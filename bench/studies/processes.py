@@ -6,13 +6,14 @@ import asyncio
 import resource
 import sys
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import psycopg
 import uvloop
 
-from bench.meter import Meter
+from bench.meter import TICKS, Meter
 from bench.studies import Case, Row
 from bench.studies.rows import costs
 from bench.systems.squid import Chain, ChainPayload
@@ -38,22 +39,25 @@ async def several(count: int, dsn: str, scale: float) -> list[Row]:
     async with mesh:
         workers = [await _worker(dsn) for _ in range(count)]
         await _drained(mesh, dsn, 500)
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = sum(_cpu_seconds(worker.pid) for worker in workers)
         with Meter(dsn) as meter:
             began = perf_counter()
             await _drained(mesh, dsn, runs)
             took = perf_counter() - began
+        used = sum(_cpu_seconds(worker.pid) for worker in workers) - used
         for worker in workers:
             worker.stdin.close()
             assert await worker.wait() == 0
     row = costs(meter.measured(runs * 5))
     row["steps/s"] = runs * 5 / took
-    now = resource.getrusage(resource.RUSAGE_CHILDREN)
-    row["client µs a step"] = (
-        (now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime) / runs / 5 * 1e6
-    )
-    row["peak MiB"] = now.ru_maxrss / 1024
+    row["client µs a step"] = used / runs / 5 * 1e6
+    row["peak MiB"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return [{"workers": count, "runs": runs} | row]
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 async def _worker(dsn: str) -> Any:
