@@ -15,6 +15,8 @@ settings.register_profile("here", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("here")
 
 SERVER_VARIABLE = "SQUID_MESH_TEST_DSN"
+REAL_WORLD = ("FEED_URL", "DISCORD_WEBHOOK_URL")
+"""What the daily digest reads from and posts to, if it isn't told to stay at home."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -25,9 +27,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def plain_environment() -> Generator[None]:
     """Hide the settings of whoever runs the tests: libpq's, and ours but for the server to use."""
+    hidden = ("PG", "SQUID_MESH_", *REAL_WORLD)
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("PG", "SQUID_MESH_")) and name != SERVER_VARIABLE:
+            if name.startswith(hidden) and name != SERVER_VARIABLE:
                 patch.delenv(name)
         yield
 

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ import pytest
 
 from tests.cli.program import Ended, Worker
 from tests.clock import one
+from tests.docs import installing
 from tests.tools.server import serving
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,10 +35,15 @@ def blocks(page: str) -> list[Block]:
     return [Block(m["kind"], m["file"], m["text"]) for m in _BLOCK.finditer(text)]
 
 
-async def shell(command: str, folder: Path, dsn: str) -> asyncio.subprocess.Process:
+OURS = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+"""Where the program is, without installing it."""
+
+
+async def shell(
+    command: str, folder: Path, dsn: str, programs: dict[str, str]
+) -> asyncio.subprocess.Process:
     """Run a command line as a person would, with the program on the path."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "DATABASE_URL": dsn, "COLUMNS": "200"}
+    environment = os.environ | {"DATABASE_URL": dsn, "COLUMNS": "200"} | programs
     return await asyncio.create_subprocess_exec(
         *("sh", "-c", f"exec {command}" if "worker" in command else command),
         cwd=folder,
@@ -48,9 +53,9 @@ async def shell(command: str, folder: Path, dsn: str) -> asyncio.subprocess.Proc
     )
 
 
-async def ended(command: str, folder: Path, dsn: str) -> str:
+async def ended(command: str, folder: Path, dsn: str, programs: dict[str, str] = OURS) -> str:
     """What a command prints that has to succeed; a worker until it is up and told to end."""
-    process = await shell(command, folder, dsn)
+    process = await shell(command, folder, dsn, programs)
     if "squid-mesh worker" in command:
         worker = Worker(process)
         for _ in range(2 if "--processes 2" in command else 1):
@@ -64,16 +69,12 @@ async def ended(command: str, folder: Path, dsn: str) -> str:
     return done.out
 
 
-def commands(text: str) -> Iterator[str]:
-    """Those of a block; what is installed already isn't installed again."""
-    for line in text.splitlines():
-        if not line.startswith("pip install"):
-            yield line
-
-
 @pytest.mark.timeout(600)  # twenty processes, on a machine that may have others to run
-async def test_operating_as_it_is_written(tmp_path: Path, empty: str, another: str) -> None:
+async def test_operating_as_it_is_written(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, empty: str, another: str
+) -> None:
     """Alembic has a database of its own, as the page says to choose one way of migrating."""
+    programs = installing.environment(tmp_path_factory.mktemp("installed"))
     await of_a_host(tmp_path, another)
     printed = ""
     for block in blocks("operating.md"):
@@ -81,7 +82,8 @@ async def test_operating_as_it_is_written(tmp_path: Path, empty: str, another: s
             case Block("python", str(file), text):
                 (tmp_path / file).write_text(text, encoding="utf-8")
             case Block("sh", _, text):
-                printed = "".join([await ended(line, tmp_path, empty) for line in commands(text)])
+                lines = text.splitlines()
+                printed = "".join([await ended(line, tmp_path, empty, programs) for line in lines])
             case Block("text", _, text):
                 assert printed == text
             case _:

@@ -7,6 +7,8 @@ from psycopg import AsyncCursor
 
 from tests.docs.pages import Block
 
+_ELLIPSIS = re.compile(r"…|\.\.\.")
+
 
 class Differs(Exception):
     """A block doesn't do what its page says."""
@@ -18,12 +20,20 @@ def check(block: Block, *written: str) -> None:
         return
     tidy = _columns if block.language == "sql" else _tidy
     expected = tidy(block.output)
-    anything = re.escape(expected)
-    for mark in ("…", re.escape("...")):
-        anything = re.sub(rf"(?m)^{re.escape(mark)}$", r"(?:.*\n?)*", anything)
-        anything = anything.replace(mark, ".*")
-    if not any(re.fullmatch(anything, tidy(text)) for text in written):
+    if not any(re.fullmatch(_pattern(expected), f"{tidy(text)}\n") for text in written):
         raise Differs(f"the page says\n\n{expected}\n\nand it writes\n\n{tidy(written[-1])}\n")
+
+
+def _pattern(expected: str) -> str:
+    """What a text has to be: an ellipsis alone is any lines, one in a line is anything there."""
+    return "".join(
+        r"(?:.*\n)*" if _ELLIPSIS.fullmatch(line) else f"{_pattern_of_line(line)}\n"
+        for line in expected.split("\n")
+    )
+
+
+def _pattern_of_line(line: str) -> str:
+    return ".*".join(re.escape(part) for part in _ELLIPSIS.split(line))
 
 
 def _tidy(text: str) -> str:

@@ -1,11 +1,11 @@
 """Pages of the documentation, as blocks that can be run. Knows Markdown, and runs nothing.
 
-A block's info string is its language and what else is to be known of it:
+Every block of code is run. A block's info string is its language and what else is to be known:
 
-* `untested="why"`: it isn't run. Every block of code that has no such reason is.
 * `needs="squid-mesh"`: it is run where that program is, or that module can be imported.
 * `exits=1`: the status that a shell block ends with.
 * `background="up"`: the shell block goes on, until the page ends, once it has written this.
+* `in="checkout"`: the shell block is run in the folder of this repository, not in the page's.
 
 A block belongs to a file if its first line is a comment with the file's name, or if the text before
 it begins or ends with the name, as in "Declare it: `orders.py`". A file that calls `asyncio.run` is
@@ -14,6 +14,9 @@ of one session, in which `await` may stand anywhere, as in `python -m asyncio`.
 
 A block without a language, or of `text`, is what the block of code before it writes, unless a
 heading stands between them. An ellipsis in it stands for anything.
+
+What a reader has already, such as a table of his own, is a block that isn't shown: a comment whose
+first line is `<!-- docs: sql` (or another language), and whose last is `-->`.
 
 `<!-- docs: advance days=2 -->` lets that time pass. `<!-- docs: elsewhere tests/test_x.py -->` says
 that another test follows this page, because it has to prepare something that a reader has.
@@ -40,6 +43,7 @@ OUTPUT = frozenset({"", "text"})
 _NAMED = re.compile(r"^`([\w./-]+\.\w+)`|`([\w./-]+\.\w+)`\W*$")
 _FIRST_LINE = re.compile(r"(?:#|--|//) ([\w./-]+\.\w+)\n")
 _DIRECTIVE = re.compile(r"<!-- docs: (.*?) -->")
+_HIDDEN = re.compile(r"<!-- docs: (\w+)\n(.*?)^-->", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -56,29 +60,29 @@ class Block:
 
     @property
     def is_code(self) -> bool:
-        """Whether it has to be run, or to say why it isn't."""
+        """Whether it is to be run."""
         return self.language in CODE
 
     @property
-    def untested(self) -> str | None:
-        """Why it isn't run."""
-        return self.options.get("untested")
+    def installs(self) -> bool:
+        """Whether a reader installs something by it."""
+        return self.language in SHELL and "pip install" in self.text
 
 
 def read(text: str, name: str = "page.md") -> list[Block]:
-    """The blocks of a page, in order, but for those that aren't to be run and make no file."""
+    """The blocks of a page, in order, but for those that aren't code and make no file."""
     blocks: list[Block] = []
     last: Block | None = None
     for block in _every(text, name):
         if block is None:
             last = None
-        elif block.language in OUTPUT and not block.untested:
+        elif block.language in OUTPUT:
             if last is not None:
                 last.output = block.text
             last = None
         elif block.is_code or block.file or block.language == "docs":
             blocks.append(block)
-            last = block if block.is_code and not block.untested else None
+            last = block if block.is_code else None
     return blocks
 
 
@@ -95,6 +99,8 @@ def _every(text: str, name: str) -> Iterator[Block | None]:
             case "html_block":
                 for words in _DIRECTIVE.findall(token.content):
                     yield Block(place, "docs", words)
+                for language, code in _HIDDEN.findall(token.content):
+                    yield Block(place, language, code)
             case "fence":
                 yield _block(token, place, before)
                 before = ""

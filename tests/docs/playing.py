@@ -32,11 +32,14 @@ from psycopg import AsyncConnection
 
 from squid_mesh import Mesh
 from tests import clock
+from tests.docs import installing
 from tests.docs.outputs import Differs, check, table
-from tests.docs.pages import PYTHON, SHELL, Block
+from tests.docs.pages import PYTHON, ROOT, SHELL, Block
 
 BLOCK_SECONDS = 60.0
 """How long a block may take."""
+
+OF_MAKE = frozenset({"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "ARGS"})
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["fastapi", "httpx", __name__])
@@ -45,8 +48,8 @@ _forks.set_forkserver_preload(["fastapi", "httpx", __name__])
 def play(blocks: Sequence[Block], dsn: str) -> list[str]:
     """Play the blocks of a page; what went otherwise than it says, none if all is well."""
     ours, theirs = _forks.Pipe()
-    with ours:
-        process = _forks.Process(target=_play_here, args=(blocks, dsn, theirs))
+    with ours, tempfile.TemporaryDirectory() as folder:
+        process = _forks.Process(target=_play_here, args=(blocks, dsn, Path(folder), theirs))
         process.start()
         theirs.close()
         try:
@@ -59,13 +62,26 @@ def play(blocks: Sequence[Block], dsn: str) -> list[str]:
     return problems
 
 
-def _play_here(blocks: Sequence[Block], dsn: str, report: Connection) -> None:
+def _play_here(blocks: Sequence[Block], dsn: str, place: Path, report: Connection) -> None:
     warnings.simplefilter("error")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ |= _environment(folder, dsn)
-        os.chdir(folder)
-        sys.path.insert(0, folder)
-        report.send(asyncio.run(Player(Path(folder), dsn, blocks).play()))
+    folder = place / "empty"
+    folder.mkdir()
+    outside = _outside()
+    os.environ |= _environment(str(folder), dsn)
+    if any(block.installs for block in blocks):
+        os.environ |= installing.environment(place / "installed")
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    report.send(asyncio.run(Player(folder, dsn, blocks, outside).play()))
+
+
+def _outside() -> dict[str, str]:
+    """What a program finds in a checkout, whose environment is made already.
+
+    We may be run by make; what that tells its children is no business of another make.
+    """
+    ours = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
+    return ours | {"UV_OFFLINE": "1"}
 
 
 def _environment(folder: str, dsn: str) -> dict[str, str]:
@@ -91,6 +107,8 @@ class Player:
     folder: Path
     dsn: str
     blocks: Sequence[Block]
+    outside: dict[str, str]
+    """The environment of programs in a checkout."""
     session: dict[str, Any] = field(default_factory=lambda: {"__name__": "__main__"})
     background: list[asyncio.subprocess.Process] = field(default_factory=list)
     postponed: list[Block] = field(default_factory=list)
@@ -123,7 +141,7 @@ class Player:
             path = self.folder / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
-        if block.untested or lacks(block):
+        if lacks(block):
             return
         match block.language:
             case language if language in PYTHON:
@@ -194,12 +212,14 @@ class Player:
             await self._shell(Block(block.place, "sh", command, None, block.options, output))
 
     async def _shell(self, block: Block) -> None:
+        is_in_checkout = block.options.get("in") == "checkout"
         process = await asyncio.create_subprocess_exec(
             "sh",
             "-e",
             "-c",
             block.text,
-            cwd=self.folder,
+            cwd=ROOT if is_in_checkout else self.folder,
+            env=self.outside if is_in_checkout else None,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

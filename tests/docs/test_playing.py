@@ -8,7 +8,7 @@ import pytest
 
 from tests.database import Databases
 from tests.docs.pages import read
-from tests.docs.playing import play
+from tests.docs.playing import _outside, play
 
 RIGHT = {
     "output": """
@@ -28,6 +28,27 @@ RIGHT = {
         ```text
         run … is done
         …
+        ```
+    """,
+    "lines that differ, and lines that don't": """
+        ```python
+        for word in ("one", "two", "", "three", "four"):
+            print(word)
+        ```
+        ```text
+        one
+        …
+        three
+        …
+        ```
+    """,
+    "an ellipsis for no line": """
+        ```python
+        print("two")
+        ```
+        ```text
+        …
+        two
         ```
     """,
     "output behind a heading is nobody's": """
@@ -146,12 +167,63 @@ RIGHT = {
         (1 row)
         ```
     """,
-    "what isn't run": """
-        ```sh untested="there is no such program"
-        no-such-program
-        ```
+    "what needs something that isn't here": """
         ```python needs="no_such_module"
         import no_such_module
+        ```
+    """,
+    "what a reader has, and isn't shown": """
+        <!-- docs: python
+        number = 7
+
+        -->
+        <!-- docs: sql
+        create table had (id int);
+        -->
+        ```python
+        print(number)
+        ```
+        ```
+        7
+        ```
+        ```sql
+        select count(*) from had;
+        ```
+        ```
+         count
+        -------
+             0
+        (1 row)
+        ```
+    """,
+    "a checkout": """
+        ```sh in="checkout"
+        grep '^name = .squid' pyproject.toml
+        ```
+        ```
+        name = "squid-mesh"
+        ```
+        ```sh
+        ls
+        ```
+        ```
+        ```
+    """,
+    "an installation": """
+        ```sh
+        pip install "squid-mesh[cli]"
+        ```
+        ```
+        …
+        Successfully installed squid-mesh-…
+        ```
+        ```sh
+        python -c "import squid_mesh as s, sys; print(s.__file__.removeprefix(sys.prefix))"
+        squid-mesh --version
+        ```
+        ```
+        /lib/…/squid_mesh/__init__.py
+        squid-mesh, version …
         ```
     """,
 }
@@ -167,6 +239,35 @@ WRONG = {
         ```
         """,
         "the page says\n\n2\n\nand it writes\n\n3",
+    ),
+    "a line that doesn't come": (
+        """
+        ```python
+        print("one\\ntwo")
+        ```
+        ```
+        one
+        …
+        three
+        ```
+        """,
+        "the page says",
+    ),
+    "what can't be installed": (
+        """
+        ```sh
+        pip install "squid-mesh[cli]" no-such-package
+        ```
+        """,
+        "No matching distribution found for no-such-package",
+    ),
+    "what a reader can't have": (
+        """
+        <!-- docs: python
+        1 / 0
+        -->
+        """,
+        "ZeroDivisionError",
     ),
     "an ellipsis isn't all lines": (
         """
@@ -298,3 +399,11 @@ def test_a_wrong_page_is_told(page: str, problem: str, database: str) -> None:
     (told,) = problems_of(page, database)
     assert problem in told
     assert re.match(r"page\.md:\d+: |its process", told)
+
+
+def test_a_checkout_knows_nothing_of_the_make_that_runs_the_tests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ARGS", "-q tests/docs")
+    monkeypatch.setenv("MAKEFLAGS", " -- ARGS=-q\\ tests/docs")
+    assert not {"ARGS", "MAKEFLAGS"} & set(_outside())
