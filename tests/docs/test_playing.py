@@ -253,14 +253,6 @@ WRONG = {
         """,
         "the page says",
     ),
-    "what can't be installed": (
-        """
-        ```sh
-        pip install "squid-mesh[cli]" no-such-package
-        ```
-        """,
-        "No matching distribution found for no-such-package",
-    ),
     "what a reader can't have": (
         """
         <!-- docs: python
