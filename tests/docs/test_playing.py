@@ -209,23 +209,6 @@ RIGHT = {
         ```
         ```
     """,
-    "an installation": """
-        ```sh
-        pip install "squid-mesh[cli]"
-        ```
-        ```
-        …
-        Successfully installed squid-mesh-…
-        ```
-        ```sh
-        python -c "import squid_mesh as s, sys; print(s.__file__.removeprefix(sys.prefix))"
-        squid-mesh --version
-        ```
-        ```
-        /lib/…/squid_mesh/__init__.py
-        squid-mesh, version …
-        ```
-    """,
 }
 
 WRONG = {
