@@ -80,7 +80,7 @@ class Model:
     due: dict[str, float] = field(default_factory=dict)
     jobless: set[str] = field(default_factory=set)
     fetchable: set[str] = field(default_factory=set)
-    """Steps whose job Oban could fetch now. The test is Oban: it says so before whatever happens."""
+    """Steps whose job Oban could fetch now. The test is Oban: it says so before what happens."""
     errors: set[str] = field(default_factory=set)
     past: list[tuple[str, int, str]] = field(default_factory=list)
     audit: list[tuple[str, str | None]] = field(default_factory=list)
