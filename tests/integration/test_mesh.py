@@ -357,19 +357,30 @@ async def test_closing_takes_no_longer_than_the_grace(dsn: str, probe: Probe) ->
     assert time.monotonic() - closing < grace.total_seconds() + 0.4
 
 
+_CUT = """
+select pg_terminate_backend(pid) from pg_stat_activity
+where datname = current_database() and application_name like 'squid_mesh%%'
+"""
+
+
 async def test_lost_connections_are_made_again(dsn: str) -> None:
     """All of the mesh's own at once, as when Postgres restarts or fails over."""
     async with on_host(dsn, WORKFLOWS, heartbeat=timedelta(seconds=0.1)) as mesh:
         for _ in range(3):
             await play(mesh, Say)
-            await every(
-                dsn,
-                "select pg_terminate_backend(pid) from pg_stat_activity"
-                " where datname = current_database() and application_name like 'squid_mesh%%'",
-            )
+            await every(dsn, _CUT)
             runs = [await mesh.start_run(Say) for _ in range(10)]
             assert {(await ended(mesh, run.id)).status for run in runs} == {"completed"}
     assert await one(dsn, "select count(*) from squid_mesh.attempts") == (0,)
+
+
+async def test_a_mesh_whose_connections_were_cut_says_good_bye(dsn: str) -> None:
+    """What it held is free at once, and not when its lease is over."""
+    async with on_host(dsn, WORKFLOWS) as mesh:
+        await play(mesh, Say)
+        assert await one(dsn, "select count(*) from squid_mesh.workers") == (1,)
+        await every(dsn, _CUT)
+    assert await one(dsn, "select count(*) from squid_mesh.workers") == (0,)
 
 
 async def test_each_connection_says_whose_it_is(dsn: str) -> None:

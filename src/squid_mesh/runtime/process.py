@@ -198,7 +198,10 @@ class Process:
         """Say that this boot has ended; without a database its lease says so, later."""
         try:
             async with asyncio.timeout(self._settings.lease):
-                await self._side.run(self._end_boot)
+                try:
+                    await self._side.run(self._end_boot)
+                except Lost:  # the connection was cut, and nobody has used it since
+                    await self._side.run(self._end_boot)
         except (Lost, psycopg.Error, TimeoutError) as error:
             logger.warning("what this process held is free when its lease is over: %r", error)
 
