@@ -7,6 +7,8 @@ import itertools
 import time
 from typing import Any
 
+import psycopg
+
 from bench.endings import Endings
 from bench.load import STEPS, Load, Measured
 from bench.meter import Meter
@@ -80,45 +82,65 @@ class SyncChain(Workflow[ChainPayload]):
     flow = one >> two >> three >> four >> five >> complete
 
 
+LIVE = "select exists (select from squid_mesh.runs where outcome is null)"
+
+
 async def measure(dsn: str, load: Load) -> Measured:
     """Start runs one by one from a few starters, drive them, then some alone; check a few."""
-    ended = Endings()
     workflow = SyncChain if load.sync else Chain
-    mesh = Mesh.connect(
-        dsn,
-        workflows=[workflow],
-        queues={"squid_mesh": load.at_a_time},
-        install=True,
-        observers=[ended],
-    )
-    numbers = itertools.count()
-    output = load.output()
-
-    def payload() -> ChainPayload:
-        return ChainPayload(number=next(numbers), io_ms=load.io_ms, text=output)
-
-    async def alone() -> float:
-        began = time.perf_counter()
-        run = await mesh.start_run(workflow, payload())
-        await ended.of(run.id)
-        return time.perf_counter() - began
-
-    async def starter(count: int) -> None:
-        for _ in range(count):
-            await mesh.start_run(workflow, payload())
-
-    async with mesh:
-        for _ in range(20):
-            await alone()
-        ended.expect(load.runs)
+    chains = Chains(workflow, load)
+    options: dict[str, Any] = {
+        "workflows": [workflow],
+        "queues": {"squid_mesh": load.at_a_time},
+        "install": True,
+    }
+    async with Mesh.connect(dsn, **options) as mesh:
+        await chains.start(mesh, 20)
+        await drained(dsn)
         pace.gaps.clear()
         with Meter(dsn) as meter:
             shares = [load.runs // STARTERS + (n < load.runs % STARTERS) for n in range(STARTERS)]
-            await asyncio.gather(*map(starter, shares), ended.all.wait())
+            await asyncio.gather(*(chains.start(mesh, share) for share in shares))
+            await drained(dsn)
         gaps = list(pace.gaps)
         await _check(mesh)
-        idle = [await alone() for _ in range(load.idle_runs)]
-    return meter.measured(load.runs * STEPS, gaps, idle)
+    ended = Endings()
+    async with Mesh.connect(dsn, **options, observers=[ended]) as mesh:
+        idle = [await chains.alone(mesh, ended) for _ in range(20 + load.idle_runs)]
+    return meter.measured(load.runs * STEPS, gaps, idle[20:])
+
+
+async def drained(dsn: str) -> None:
+    """Wait until no run lives."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        while connection.execute(LIVE).fetchone() == (True,):  # noqa: ASYNC110  # nobody listens
+            await asyncio.sleep(0.01)
+
+
+class Chains:
+    """Starts runs of one workflow, each with a number."""
+
+    def __init__(self, workflow: type[Workflow[ChainPayload]], load: Load) -> None:
+        self._workflow = workflow
+        self._load = load
+        self._output = load.output()
+        self._numbers = itertools.count()
+
+    async def start(self, mesh: Mesh, count: int) -> None:
+        """Start so many, one after the other."""
+        for _ in range(count):
+            await mesh.start_run(self._workflow, self._payload())
+
+    async def alone(self, mesh: Mesh, ended: Endings) -> float:
+        """Seconds from the start to the end of one."""
+        began = time.perf_counter()
+        run = await mesh.start_run(self._workflow, self._payload())
+        await ended.of(run.id)
+        return time.perf_counter() - began
+
+    def _payload(self) -> ChainPayload:
+        number = next(self._numbers)
+        return ChainPayload(number=number, io_ms=self._load.io_ms, text=self._output)
 
 
 async def _check(mesh: Mesh) -> None:
