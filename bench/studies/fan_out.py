@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from functools import partial
 from types import new_class
 from typing import Any
 
@@ -53,11 +54,11 @@ def _fan(names: dict[str, Any]) -> None:
 Fan: Any = new_class("Fan", (Workflow[FanPayload],), exec_body=_fan)
 
 
-async def squid(dsn: str, scale: float) -> list[Row]:
-    """Runs alone, then several at a time."""
+async def squid(places: int, dsn: str, scale: float) -> list[Row]:
+    """Runs alone, then several at a time, on so many places of their queue."""
     ended = Endings()
     mesh = Mesh.connect(
-        dsn, workflows=[Fan], queues={"squid_mesh": WIDTH}, install=True, observers=[ended]
+        dsn, workflows=[Fan], queues={"squid_mesh": places}, install=True, observers=[ended]
     )
     numbers = itertools.count()
     count = max(int(ALONE * scale), 5)
@@ -87,8 +88,8 @@ async def squid(dsn: str, scale: float) -> list[Row]:
         assert len(details.steps) == STEPS
         assert details.output(Fan.end) == WIDTH * (details.output(Fan.root) + 1)
     return [
-        {"runs": "one by one"} | spread("a run", took) | one_by_one,
-        {"runs": f"{TOGETHER} at a time"} | together,
+        {"places": places, "runs": "one by one"} | spread("a run", took) | one_by_one,
+        {"places": places, "runs": f"{TOGETHER} at a time"} | together,
     ]
 
 
@@ -130,4 +131,7 @@ async def dbos(dsn: str, scale: float) -> list[Row]:
     return [{"runs": "one by one"} | spread("a run", took) | costs(measured)]
 
 
-CASES: dict[str, Case] = {"squid": squid, "dbos": dbos}
+CASES: dict[str, Case] = {
+    **{f"{places} places": partial(squid, places) for places in (10, 20, 200)},
+    "dbos": dbos,
+}
