@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from bench.pace import pace
 from bench.studies import Case, Row
 from bench.systems.squid import Chain, ChainPayload
 from squid_mesh import Mesh
@@ -45,6 +46,7 @@ class Places:
 async def endure(dsn: str, scale: float) -> list[Row]:
     """Start as many as end, and take a sample now and then."""
     places = Places()
+    pace.is_on = False
     mesh = Mesh.connect(
         dsn,
         workflows=[Chain],
