@@ -71,10 +71,12 @@ def latency(figures: Figures) -> Figure:
             [found[s] for s in systems],
             color=[COLOURS[s] for s in systems],
         )
-        axes.bar_label(shown, fmt="{:,.3g}")
+        axes.bar_label(shown, fmt="{:,.1f}")
         axes.set_title(title, fontsize=10)
+        axes.tick_params("x", labelsize=9)
         axes.set_ylabel("ms")
-        axes.set_yscale("log")
+    right.set_yscale("log")
+    right.set_ylabel("ms (logarithmic)")
     return figure
 
 
@@ -90,9 +92,10 @@ def endurance(figures: Figures) -> Figure:
         (COLOURS["squid"], COLOURS["dbos"], COLOURS["oban_jobs"]),
         strict=True,
     ):
-        axes.plot(minutes, [row[name] for row in rows], color=colour)
+        values = [row[name] for row in rows]
+        axes.plot(minutes, values, color=colour)
         axes.set_ylabel(name)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, max(values) * 1.2)
     panels[-1].set_xlabel("minutes")
     return figure
 
