@@ -155,10 +155,15 @@ class Heard:
 
     def of(self, run_id: UUID) -> list[Told]:
         """What was told of a run: each event's type and content, but for how long it took."""
-        return [told(event) for event in self.events if event.run_id == run_id]
+        return [told(event) for event in self._of(run_id)]
 
     def kinds(self, run_id: UUID) -> list[type[RunEvent]]:
-        return [type(event) for event in self.events if event.run_id == run_id]
+        return [type(event) for event in self._of(run_id)]
+
+    def _of(self, run_id: UUID) -> list[RunEvent]:
+        """Its creation first: a first step may begin before its run's starter has its answer."""
+        events = [event for event in self.events if event.run_id == run_id]
+        return sorted(events, key=lambda event: not isinstance(event, RunCreated))
 
 
 def told(event: RunEvent) -> Told:
