@@ -111,7 +111,8 @@ async def test_events_are_those_of_any_step(dsn: str) -> None:
         await stage.plays(Ending)
         told.clear()
         await stage.plays(Ending)
-    assert told == ["RunCreated", "StepStarted", "StepCompleted", "RunEnded"]
+    told.remove("RunCreated")  # its starter may hear of the commit last
+    assert told == ["StepStarted", "StepCompleted", "RunEnded"]
 
 
 # -- no commit
