@@ -179,12 +179,12 @@ async def cron_jobs(dsn: str) -> list[tuple[int, str]]:
 
 
 async def copy_jobs(dsn: str) -> None:
-    """Deliver each job of a window twice more."""
+    """Deliver each job of a window twice more, of those that haven't been delivered."""
     await every(
         dsn,
         "insert into oban_jobs (state, queue, worker, args, max_attempts, scheduled_at)"
         " select state, queue, worker, args, max_attempts, scheduled_at from oban_jobs,"
-        " generate_series(1, 2) where args ? 'cron'",
+        " generate_series(1, 2) where args ? 'cron' and state in ('available', 'scheduled')",
     )
 
 
