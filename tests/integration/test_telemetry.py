@@ -561,7 +561,6 @@ STEP_IS = {
     StepCompleted: "completed",
     StepSlept: "scheduled",
     StepPaused: "paused",
-    StepRetryScheduled: "scheduled",
 }
 
 
@@ -585,7 +584,10 @@ class Checking:
         match event:
             case RunEnded(status=status):
                 return self._finds("runs where id = %s and status = %s", event.run_id, status)
-            case StepFailed(step=name, attempt=number):
+            case (
+                StepFailed(step=name, attempt=number)
+                | StepRetryScheduled(step=name, attempt=number)
+            ):  # which may have begun again since
                 attempt = "attempts where run_id = %s and step = %s and number = %s"
                 return self._finds(attempt, event.run_id, name, number)
             case StepEvent(step=name):
@@ -613,7 +615,7 @@ async def test_what_is_told_is_committed(dsn: str, probe: Probe) -> None:
     finally:
         checking.close()
     assert checking.wrong == []
-    assert checking.checked >= {RunCreated, RunEnded, StepFailed, *STEP_IS}
+    assert checking.checked >= {RunCreated, RunEnded, StepFailed, StepRetryScheduled, *STEP_IS}
 
 
 # observers
