@@ -72,6 +72,16 @@ async def spans_of(sdk: Sdk, run_id: UUID, last: str) -> list[ReadableSpan]:
     return sdk.of(run_id)
 
 
+async def sleeps(dsn: str, run_id: UUID) -> None:
+    """Wait until it is written that a run sleeps, which its span doesn't wait for."""
+    asleep = "select 1 from squid_mesh.steps where run_id = %s and status = 'scheduled'"
+
+    async def is_asleep() -> bool:
+        return bool(await every(dsn, asleep, run_id))
+
+    await eventually(is_asleep)
+
+
 async def stored(dsn: str, run_id: UUID) -> str | None:
     (kept,) = await one(dsn, "select trace from squid_mesh.runs where id = %s", run_id)
     return None if kept is None else str(kept)
@@ -273,6 +283,7 @@ async def test_no_span_is_open_while_a_run_waits(mesh: Mesh, sdk: Sdk, dsn: str)
         ("step Napping.before", "completed"),
         ("step Napping.nap", "slept"),
     ]
+    await sleeps(dsn, run.id)
     await advance(dsn, HOUR)
     await ended(mesh, run.id)
     spans = await spans_of(sdk, run.id, "end Napping")
@@ -392,13 +403,7 @@ async def test_a_run_that_isnt_sampled_stays_so(dsn: str, probe: Probe) -> None:
     off = Sdk(ParentBased(ALWAYS_OFF))
     async with traced(dsn, probe, off.instrument()) as mesh:
         run = await mesh.start_run(Napping)
-
-        async def sleeps() -> bool:
-            return bool(
-                await every(dsn, "select 1 from squid_mesh.steps where status = 'scheduled'")
-            )
-
-        await eventually(sleeps)
+        await sleeps(dsn, run.id)
     on = Sdk()
     on.tracers.sampler = ParentBased(on.sampler)
     await advance(dsn, HOUR)
