@@ -15,6 +15,7 @@ from bench.endings import Endings
 from bench.meter import Meter
 from bench.studies import Case, Row
 from bench.studies.rows import costs, spread
+from bench.systems.dbos import launch
 from squid_mesh import Mesh, Payload, Workflow, step
 
 WIDTH = 200
@@ -109,15 +110,7 @@ async def dbos_fan(number: int) -> int:
 
 async def dbos(dsn: str, scale: float) -> list[Row]:
     """The same with DBOS, alone."""
-    DBOS(
-        config={
-            "name": "bench",
-            "system_database_url": dsn,
-            "log_level": "WARNING",
-            "sys_db_pool_size": 20,
-        }
-    )
-    DBOS.launch()
+    launch(dsn)
     count = max(int(10 * scale), 3)
     took: list[float] = []
     with Meter(dsn) as meter:

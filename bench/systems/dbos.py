@@ -50,18 +50,23 @@ def sync_chain(number: int, io_ms: float, text: str) -> dict[str, Any]:
     return result
 
 
-async def measure(dsn: str, load: Load) -> Measured:
-    """As many workflows as asked for at a time, then some alone."""
+def launch(dsn: str, *, threads: int = 64) -> None:
+    """Begin: no admin server, few logs, connections enough."""
     DBOS(
         config={
             "name": "bench",
             "system_database_url": dsn,
             "log_level": "WARNING",
             "sys_db_pool_size": 20,
-            "max_executor_threads": max(64, load.at_a_time),
+            "max_executor_threads": threads,
         }
     )
     DBOS.launch()
+
+
+async def measure(dsn: str, load: Load) -> Measured:
+    """As many workflows as asked for at a time, then some alone."""
+    launch(dsn, threads=max(64, load.at_a_time))
     numbers = itertools.count()
     text = load.output()
     places = asyncio.Semaphore(load.at_a_time)

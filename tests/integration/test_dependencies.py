@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -24,6 +25,7 @@ from squid_mesh import (
 from tests.clock import every
 from tests.conformance import conforms
 from tests.meshes import (
+    QUEUE,
     Probe,
     Workflows,
     ended,
@@ -98,6 +100,24 @@ class Diamond(Workflow[Numbers]):
     both = step(add).takes(left.output, right.output)
 
 
+async def seen_by_nobody() -> Any:
+    return {"by": []}
+
+
+async def look(seen: Any, name: str) -> list[str]:
+    seen["by"].append(name)
+    names: list[str] = seen["by"]
+    return names
+
+
+class Shared(Workflow[NoPayload]):
+    root = step(seen_by_nobody).takes()
+    a = step(look).takes(root.output, "a")
+    b = step(look).takes(root.output, "b")
+    c = step(look).takes(root.output, "c")
+    d = step(look).takes(root.output, "d")
+
+
 class Ordered(Workflow[NoPayload]):
     first = step(note).takes(resource(Probe), "first")
     announce = log("between", after=[first])
@@ -158,7 +178,16 @@ class RetryBesideFailure(Workflow[NoPayload]):
     ).takes(resource(Gates), "two")
 
 
-WORKFLOWS: Workflows = [Join, Diamond, Ordered, Wide, Breaking, TwoBroken, RetryBesideFailure]
+WORKFLOWS: Workflows = [
+    Join,
+    Diamond,
+    Shared,
+    Ordered,
+    Wide,
+    Breaking,
+    TwoBroken,
+    RetryBesideFailure,
+]
 
 
 @pytest.fixture
@@ -208,6 +237,15 @@ async def test_a_join_starts_when_the_last_dependency_has_completed(
 async def test_a_diamond_joins_what_it_split(mesh: Mesh) -> None:
     run = await play(mesh, Diamond, Numbers(left=1, right=0))
     assert run.output(Diamond.both) == 32
+
+
+@pytest.mark.parametrize("places", [1, 10])
+async def test_what_a_sibling_does_to_its_input_is_its_own_affair(dsn: str, places: int) -> None:
+    """They are claimed together or taken along, and are given what was read once."""
+    async with on_host(dsn, [Shared], queues={QUEUE: places}) as mesh:
+        run = await play(mesh, Shared)
+    assert run.output(Shared.root) == {"by": []}
+    assert {name: run.context[name] for name in "abcd"} == {name: [name] for name in "abcd"}
 
 
 async def test_order_without_data_is_kept(mesh: Mesh, probe: Probe) -> None:

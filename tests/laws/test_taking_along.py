@@ -12,9 +12,18 @@ from psycopg import AsyncConnection
 
 from squid_mesh.runtime.cancelling import cancel
 from squid_mesh.runtime.facts import NO_FACTS
-from squid_mesh.store.records import Advanced, Claim, Claimed, Nothing, Outcome, Progress, Stopped
+from squid_mesh.store.records import (
+    Advanced,
+    Claim,
+    Claimed,
+    Nothing,
+    Outcome,
+    Progress,
+    Stale,
+    Stopped,
+)
 from tests.clock import every, one
-from tests.laws.worlds import STATEMENTS, Hand, Shape, hands, started, unsound
+from tests.laws.worlds import STATEMENTS, Hand, Shape, hands, ledger_of, started, unsound
 
 PARTS = [f"x{n}" for n in range(6)]
 FAN = Shape("parts", dict.fromkeys(PARTS, ()) | {"end": tuple(PARTS)})
@@ -61,6 +70,22 @@ async def test_each_of_a_flush_takes_another_one_with_its_job(dsn: str, two: lis
     assert await one(dsn, RUNNING, run) == (2,)
     assert await hand.claim(*(Claim(run, step) for step in taken(outcomes))) == [Nothing()] * 2
     assert await unsound(dsn) == []
+
+
+async def test_one_whose_answer_was_lost_is_found(dsn: str, two: list[Hand]) -> None:
+    """Its driver goes on with nothing; while another holds the run, nobody looks at it."""
+    hand, _ = two
+    run, (claimed,) = await begun(dsn, hand, "x0")
+    record = completed(claimed)
+    (step,) = taken(await hand.advance(record))
+    again = await hand.writer.confirm_progress(hand.connection, record, Stale())
+    assert again == Advanced(None)
+    async with ledger_of(dsn, hand.writer) as ledger:
+        found = await ledger.find_interrupted([], blocked=60.0)
+        assert [(one.run_id, one.step, one.attempt) for one in found] == [(run, step, 1)]
+        assert await ledger.find_interrupted([(run, None)], blocked=60.0) == []
+        assert await ledger.find_interrupted([(run, step)], blocked=60.0) == []
+        assert len(await ledger.find_interrupted([(run, "x5")], blocked=60.0)) == 1
 
 
 async def test_there_may_be_fewer_than_drivers(dsn: str, two: list[Hand]) -> None:

@@ -229,7 +229,8 @@ class Driver:
         """What is to be written for a result. Whatever that may claim is held from here on."""
         attempt = Attempt(claimed.run_id, claimed.step, claimed.attempt, slice_.job.id)
         progress = outlook.progress(attempt, result)
-        slice_.holding.steps = (claimed.step, *candidates(progress, outlook.plan.graph))
+        slice_.holding.steps = (claimed.step, *candidates(progress))
+        slice_.holding.takes = progress.takes
         slice_.claimed_after = self._lease.now()
         return progress
 
@@ -257,6 +258,7 @@ class Driver:
                 if sleeper is not None and progress.delay is not None:
                     self._alarm.set(sleeper, progress.delay)
                 slice_.holding.steps = () if step is None else (step,)
+                slice_.holding.takes = False
                 return step is not None and await self._go_on(claimed, outlook.plan, result, step)
             case Ended(status):
                 self._ended(claimed.run_id, status)

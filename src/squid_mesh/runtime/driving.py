@@ -10,10 +10,14 @@ from uuid import UUID
 
 @dataclass(slots=True, eq=False)
 class Holding:
-    """The steps of one run that one driver has claimed, or is about to."""
+    """The steps of one run that one driver has claimed, or is about to.
+
+    `takes`: just now that may be any step of the run.
+    """
 
     run_id: UUID
     steps: tuple[str, ...]
+    takes: bool = False
 
 
 class Driving:
@@ -23,12 +27,13 @@ class Driving:
         self._held: dict[Holding, None] = {}
 
     def __contains__(self, key: tuple[UUID, str]) -> bool:
-        return key in self.steps
+        run_id, step = key
+        return any(h.run_id == run_id and (h.takes or step in h.steps) for h in self._held)
 
     @property
-    def steps(self) -> list[tuple[UUID, str]]:
-        """All of them, each with its run."""
-        return [(held.run_id, step) for held in self._held for step in held.steps]
+    def steps(self) -> list[tuple[UUID, str | None]]:
+        """All of them, each with its run; None is any step of it."""
+        return [(h.run_id, step) for h in self._held for step in ((None,) if h.takes else h.steps)]
 
     @contextmanager
     def of(self, run_id: UUID, step: str) -> Generator[Holding]:

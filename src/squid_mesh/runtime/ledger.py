@@ -225,11 +225,12 @@ class Ledger:
     # recovery
 
     async def find_interrupted(
-        self, driven: list[tuple[UUID, str]], *, blocked: float, patience: float = 0.0
+        self, driven: list[tuple[UUID, str | None]], *, blocked: float, patience: float = 0.0
     ) -> list[Interrupted]:
         """Steps whose claim nobody answers for; `driven` are those that this boot holds.
 
-        Other boots may be silent for `patience` seconds longer than usual.
+        A run without a step there stands for all of its steps. Other boots may be silent for
+        `patience` seconds longer than usual.
         """
         rows = await self._read(
             "find_interrupted",

@@ -9,7 +9,6 @@ from typing import assert_never
 from uuid import UUID
 
 from squid_mesh.definition.spec import Exit, RetrySpec
-from squid_mesh.engine.graph import Graph
 from squid_mesh.engine.planner import (
     CountDown,
     EndReached,
@@ -160,12 +159,11 @@ def progress(
     )
 
 
-def candidates(record: Progress, graph: Graph) -> tuple[str, ...]:
-    """The steps that writing this may claim for its driver."""
-    others = graph.beside(record.step) if record.takes else ()
+def candidates(record: Progress) -> tuple[str, ...]:
+    """The steps that writing this may claim for its driver, but for what it takes along."""
     if not record.inline:
-        return others
-    return (*record.joins, *others) if record.next is None else (record.next,)
+        return ()
+    return record.joins if record.next is None else (record.next,)
 
 
 def go_on(claimed: Claimed, result: Result, step: str) -> None:

@@ -16,7 +16,7 @@ from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 
 BATCH = 500
-"""Runs, or jobs, that one statement deletes: so few that nobody waits for it."""
+"""Runs, or jobs of each state, that one statement deletes: so few that nobody waits for it."""
 
 _FIRST = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 

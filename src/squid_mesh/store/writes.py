@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
@@ -105,11 +105,11 @@ class Writer:
         )
         outcomes: list[Claiming | Busy] = [BUSY] * len(claims)
         rows: list[tuple[Any, ...]] = await cursor.fetchall()
-        stored = _Stored(claims, rows)
+        stored = _stored(claims, rows)
         for row in rows:
             number: int = row[0]
             if row[1]:
-                outcomes[number] = _claimed(claims[number], row, stored.of(claims[number].run_id))
+                outcomes[number] = _claimed(claims[number], row, stored)
             elif isinstance(outcomes[number], Busy):
                 outcomes[number] = _unclaimed(row[9], row[3])
         return outcomes
@@ -375,34 +375,25 @@ def _unclaimed(due_in: float | None, definition: str) -> Claiming:
     return NotYet(due_in) if due_in > 0 else Overdue(definition)
 
 
-class _Stored:
-    """What runs have stored, which came with the first claim of each; a copy for every claim.
-
-    Bodies may change what they are given, and siblings run beside each other.
-    """
-
-    def __init__(self, claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> None:
-        self._first: dict[UUID, Loaded] = {}
-        for row in rows:
-            number: int = row[0]
-            outputs, errors = row[10:12]
-            if outputs or errors:
-                self._first[claims[number].run_id] = Loaded(outputs or {}, errors or {})
-        self._others: dict[UUID, bytes] = {}
-
-    def of(self, run_id: UUID) -> Loaded:
-        first = self._first.get(run_id)
-        if first is None:
-            return Loaded({}, {})
-        if run_id in self._others:
-            return Loaded(**orjson.loads(self._others[run_id]))
-        self._others[run_id] = orjson.dumps({"outputs": first.outputs, "errors": first.errors})
-        return first
+_NOTHING_STORED = Loaded({}, {})
 
 
-def _claimed(claim: Claim, row: tuple[Any, ...], stored: Loaded) -> Claimed:
+def _stored(claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Loaded]:
+    """What runs have stored, which comes with the first claim of each."""
+    stored: dict[UUID, Loaded] = {}
+    for row in rows:
+        number: int = row[0]
+        outputs, errors = row[10:12]
+        if outputs or errors:
+            stored[claims[number].run_id] = Loaded(outputs or {}, errors or {})
+    return stored
+
+
+def _claimed(claim: Claim, row: tuple[Any, ...], stored: Mapping[UUID, Loaded]) -> Claimed:
+    """A claim; siblings share what is stored, and what a driver adds to it is its own."""
     attempt, queue, definition, workflow, trigger, window_at, payload, resume = row[1:9]
     begins, trace, waited, age = row[12:]
+    loaded = stored.get(claim.run_id, _NOTHING_STORED)
     return Claimed(
         run_id=claim.run_id,
         step=claim.step,
@@ -413,8 +404,8 @@ def _claimed(claim: Claim, row: tuple[Any, ...], stored: Loaded) -> Claimed:
         window_at=window_at,
         queue=queue,
         payload=payload,
-        outputs=stored.outputs,
-        errors=stored.errors,
+        outputs=dict(loaded.outputs),
+        errors=dict(loaded.errors),
         slept=resume is not None and "until" in resume,
         begins=begins,
         trace=trace,

@@ -1,6 +1,6 @@
 -- Steps whose body died with its process: claimed by a boot that is gone or silent, or claimed by the
--- asking boot, which doesn't hold it (the answer to a commit got lost). With each comes how
--- often it was interrupted before.
+-- asking boot, which doesn't hold it (the answer to a commit got lost). Whoever holds a run without a step
+-- holds all of it. With each comes how often it was interrupted before.
 -- Reads runs with a body under way, through runs_busy, and nothing of those that sleep or wait. Locks
 -- nothing. Real time: a test that moves the clock must not make the living look dead.
 select s.run_id, s.step, s.attempt, s.claim, r.definition,
@@ -11,7 +11,7 @@ from {schema}.runs r join {schema}.steps s on s.run_id = r.id and s.status = 'ru
 where r.running > 0 and (
   s.claim = %(boot)s and not exists (
     select from unnest(%(run)b, %(step)b) as held(run_id, step)
-    where held.run_id = s.run_id and held.step = s.step
+    where held.run_id = s.run_id and (held.step = s.step or held.step is null)
   )
   or not exists (
     select from {schema}.workers w

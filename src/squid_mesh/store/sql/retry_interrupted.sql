@@ -1,8 +1,8 @@
 -- Interrupted steps are ready again, each with its job; the attempt that died is kept. What belonged to
 -- a run that goes nowhere is cancelled, and with the last of it the run ends.
--- Locks: the runs, without waiting (what is skipped is found again); they are counted from the locked row,
--- as in advance_steps. Guards: the very attempt and claim
--- that were found, so a body that ends after all is either before this or refused.
+-- Locks: the runs, without waiting (what is skipped is found again); they are counted from the locked row, as in
+-- advance_steps. Guards: the very attempt and claim that were found, so a body that ends after all is either
+-- before this or refused.
 with locked as materialized (
   select t.*, r.outcome is null and r.cancel_requested_at is null and r.error is null as going,
          r.running, r.queued, r.open_ends, r.error,
