@@ -99,7 +99,8 @@ async def measure(dsn: str, load: Load) -> Measured:
         await drained(dsn)
         pace.gaps.clear()
         with Meter(dsn) as meter:
-            shares = [load.runs // STARTERS + (n < load.runs % STARTERS) for n in range(STARTERS)]
+            starters = load.at_a_time
+            shares = [load.runs // starters + (n < load.runs % starters) for n in range(starters)]
             await asyncio.gather(*(chains.start(mesh, share) for share in shares))
             await drained(dsn)
         gaps = list(pace.gaps)

@@ -287,7 +287,7 @@ async def test_an_early_job_changes_nothing(mesh: Mesh, dsn: str, probe: Probe) 
 async def test_a_long_run_hands_over_when_its_slice_is_used_up(
     mesh: Mesh, dsn: str, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("squid_mesh.runtime.drive.SLICE_STEPS", 2)
+    monkeypatch.setattr("squid_mesh.runtime.jobs.SLICE_STEPS", 2)
     run = await play(mesh, ThreeSteps)
     assert run.status == "completed"
     # A run's last job goes with the run; the one that handed over is left to Oban.

@@ -1,13 +1,15 @@
 """A mesh that ends lets its Oban fetch no more, for its own queues and no others."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from oban import Oban
 
 from squid_mesh import Mesh, NoPayload, Workflow, complete, resource, step
-from squid_mesh.runtime.drive import Job
+from squid_mesh.dispatch.oban import is_full
 from squid_mesh.runtime.intake import PutBack
+from squid_mesh.runtime.jobs import Job
 from tests.clock import every, one
 from tests.meshes import QUEUE, SHORT, Probe, ended, eventually, oban_on, own_pool, play
 
@@ -147,3 +149,34 @@ async def test_bodies_under_way_are_acknowledged_though_the_queue_is_paused(
             return rows == [("completed", "work"), ("available", "last")]
 
         await eventually(is_handed_over)
+
+
+async def test_a_queue_is_full_when_all_its_places_are_taken(dsn: str, probe: Probe) -> None:
+    """And not when they are to be left: it is paused, or was made smaller."""
+    async with own_pool(dsn) as pool, oban_on(pool, {QUEUE: 2}) as oban:
+        mesh = Mesh(pool, oban=oban, workflows=[Slow], resources=[probe])
+        async with mesh:
+            found = [is_full(oban, "nowhere"), is_full(oban, QUEUE)]
+            for _ in range(2):
+                await mesh.start_run(Slow)
+            await probe.has_begun(2)
+            found.append(is_full(oban, QUEUE))
+            await oban.pause_queue(QUEUE)
+            found.append(is_full(oban, QUEUE))
+            await oban.resume_queue(QUEUE)
+            await eventually(partial(is_resumed, oban))
+            found.append(is_full(oban, QUEUE))
+            await oban.scale_queue(queue=QUEUE, limit=1)
+            await eventually(partial(has_places, oban, 1))
+            found.append(is_full(oban, QUEUE))
+            probe.gate.set()
+    assert found == [False, False, True, False, True, False]
+
+
+async def is_resumed(oban: Oban) -> bool:
+    return not paused(oban)
+
+
+async def has_places(oban: Oban, places: int) -> bool:
+    info = oban.check_queue(QUEUE)
+    return info is not None and info.limit == places

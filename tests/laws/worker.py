@@ -17,10 +17,12 @@ from typing import Any
 from uuid import UUID
 
 from squid_mesh import Mesh, SquidMeshError
-from squid_mesh.runtime.drive import Driver, Slice
+from squid_mesh.runtime import jobs
+from squid_mesh.runtime.drive import Driver
+from squid_mesh.runtime.jobs import Slice
 from squid_mesh.store.records import Claimed
 from tests.laws.journal import Journal
-from tests.meshes import QUEUE, on_host
+from tests.meshes import BOUND, QUEUE, on_host
 
 HEARTBEAT = timedelta(seconds=0.2)
 LEASE = timedelta(seconds=1)
@@ -71,6 +73,8 @@ async def no_makers(_: str) -> AsyncGenerator[list[object]]:
 async def main(dsn: str, journal_dsn: str, options: dict[str, Any]) -> None:
     if "stands_still_before" in options:
         stand_still_before(options["stands_still_before"])
+    if options.get("keeps_places", False):
+        jobs.TAKING_SECONDS, jobs.WAITED_SECONDS = BOUND.total_seconds(), -1.0
     module.hangs = options.get("hangs", False)
     async with (
         Journal(journal_dsn) as journal,

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from squid_mesh import RetryLater, StepContext, StepError
 from squid_mesh.engine.retry import Failed
-from squid_mesh.runtime.drive import Job
+from squid_mesh.runtime.jobs import Job
 from squid_mesh.runtime.intake import PutBack
 
 LATER = 1050.0

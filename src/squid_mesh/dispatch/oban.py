@@ -22,7 +22,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
 
 from squid_mesh.errors import InvalidConfig, NotInstalled
-from squid_mesh.runtime.drive import Job
+from squid_mesh.runtime.jobs import Job
 from squid_mesh.runtime.intake import PutBack
 from squid_mesh.runtime.scheduling import Tick
 from squid_mesh.store.hosts import cursor_on
@@ -89,18 +89,9 @@ def _worker(mesh: str) -> type:
 
 
 def _job(job: Any) -> Job:
-    source = job.args.get("replayed_from")
-    step = job.args["step"]
-    if not isinstance(step, str):  # a claim shares its statement with others'
-        raise TypeError(f"job {job.id} names step {step!r}: it isn't one of ours")
-    return Job(
-        run_id=UUID(job.args["run"]),
-        step=step,
-        queue=job.queue,
-        id=job.id,
-        untold=job.args.get("untold", False),
-        replayed_from=None if source is None else UUID(source),
-    )
+    is_timed = job.attempted_at and job.scheduled_at
+    waited = (job.attempted_at - job.scheduled_at).total_seconds() if is_timed else 0.0
+    return Job.of(job.args, queue=job.queue, number=job.id, waited=waited)
 
 
 def _tick(job: Any) -> Tick:
@@ -177,6 +168,20 @@ def queues_of(oban: Oban) -> dict[str, int]:
     """The queues that an Oban serves here, once it is started, and how many jobs at once."""
     producers: Mapping[str, Any] = getattr(oban, "_producers", {})
     return {queue: getattr(producer, "_limit", 0) for queue, producer in producers.items()}
+
+
+def is_full(oban: Oban, queue: str) -> bool:
+    """Whether all places of a queue are taken here, and nothing but their number limits it.
+
+    One that is paused, or was made smaller, isn't: its places are to be left.
+    """
+    info = oban.check_queue(queue)
+    return (
+        info is not None
+        and not info.paused
+        and not info.meta
+        and len(info.running) == info.limit
+    )
 
 
 def keep_only(oban: Oban, queues: Mapping[str, int]) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any, Self, TypedDict, Unpack, cast
 
 from psycopg.rows import tuple_row
@@ -224,6 +225,7 @@ class Mesh(Starts, Decisions, Looks, Schedules, Keeping):
                 self._resources,
                 self._telemetry,
                 self._pool,
+                partial(dispatch.is_full, self._oban),
             )
             await process.start()
             opening.push_async_callback(process.stop)

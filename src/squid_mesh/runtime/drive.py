@@ -1,7 +1,9 @@
 """Drives one run for one Oban job: claims a step, performs it, writes what follows, and goes on.
 
 It stops when the run must wait, has ended, belongs to another queue, or has had its slice; whatever
-it leaves is durable by then. Nothing in this process's memory is needed to go on (law 10).
+it leaves is durable by then. Nothing in this process's memory is needed to go on (law 10). Where
+jobs wait for a place, it goes on with the run that is next: Oban need not fetch that one's job, and
+has none to acknowledge.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import assert_never
 from uuid import UUID
 
@@ -18,9 +19,10 @@ from squid_mesh.engine.states import RunStatus
 from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.catalog import Catalog, Plan
 from squid_mesh.runtime.deciding import Decider
-from squid_mesh.runtime.driving import Driving, Holding
+from squid_mesh.runtime.driving import Driving
 from squid_mesh.runtime.failures import BodyFailure, refusal
 from squid_mesh.runtime.intake import Intake, PutBack
+from squid_mesh.runtime.jobs import Job, Slice
 from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
@@ -40,52 +42,19 @@ from squid_mesh.store.records import (
     Progress,
     Stale,
     Stopped,
+    Taken,
 )
 from squid_mesh.store.trouble import passes
 from squid_mesh.telemetry import Telemetry
 
-SLICE_STEPS = 100
-SLICE_SECONDS = 30.0
-"""One job goes on inline for so long, then hands over: no run keeps a place in a queue for good."""
-
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A delivery: which step of which run, out of which queue.
-
-    `untold` says that the run was started in a host's transaction, and nobody has told of it yet;
-    `replayed_from` is the run that it then replays.
-    """
-
-    run_id: UUID
-    step: str
-    queue: str
-    id: int | None
-    untold: bool = False
-    replayed_from: UUID | None = None
-
-
-@dataclass(slots=True)
-class Slice:
-    """What one job has done so far."""
-
-    job: Job
-    holding: Holding
-    claimed_after: float
-    """The moment before its present claim was asked for, as `Lease` counts."""
-    steps: int = 0
-    began: float = field(default_factory=time.monotonic)
-
-    @property
-    def is_used_up(self) -> bool:
-        """Whether it is another run's turn."""
-        return self.steps >= SLICE_STEPS or time.monotonic() - self.began >= SLICE_SECONDS
-
-
 class Driver:
-    """Drives runs of one mesh in one process. `ended` is told where runs come to here."""
+    """Drives runs of one mesh in one process.
+
+    `ended` is told where runs come to here; `is_full` says whether a queue has no place left.
+    """
 
     def __init__(
         self,
@@ -99,6 +68,7 @@ class Driver:
         telemetry: Telemetry,
         alarm: Alarm,
         decider: Decider,
+        is_full: Callable[[str], bool],
     ) -> None:
         self._catalog = catalog
         self._performer = performer
@@ -109,6 +79,7 @@ class Driver:
         self._telemetry = telemetry
         self._alarm = alarm
         self._decider = decider
+        self._is_full = is_full
         self.driving = Driving()
         self.intake = Intake(ledger.give_back)
 
@@ -140,12 +111,44 @@ class Driver:
                 case Nothing():
                     return None
                 case Claimed():
-                    self._tell_created(claiming, job)
-                    while await self._step(claiming, slice_):
-                        pass
+                    await self._drive_on(claiming, slice_)
+                    await self._take_along(slice_)
                     return None
+                case Taken():
+                    raise AssertionError("a job asks for its own step")
                 case _:
                     assert_never(claiming)
+
+    async def _drive_on(self, claimed: Claimed, slice_: Slice) -> None:
+        """Go on with a run from a claimed step for as long as it goes on here."""
+        self._tell_created(claimed, slice_.job)
+        while await self._step(claimed, slice_):
+            pass
+
+    async def _take_along(self, slice_: Slice) -> None:
+        """Go on with the runs that are next in the queue."""
+        while self._may_take(slice_) and (claimed := await self._take(slice_)):
+            await self._drive_on(claimed, slice_)
+
+    def _may_take(self, slice_: Slice) -> bool:
+        """Whether a place may be kept for another run: others wait, and nobody is to have it."""
+        return slice_.may_take and self._has_room(slice_) and self._is_full(slice_.job.queue)
+
+    async def _take(self, slice_: Slice) -> Claimed | None:
+        """Claim the step that is next in the queue: the slice is its job's from here on."""
+        before = slice_.job
+        slice_.holding.steps = ()
+        slice_.claimed_after = self._lease.now()
+        with self.driving.taking():
+            taken = await self._ledger.take(before.queue)
+            if taken is None:
+                return None
+            claimed = taken.claimed
+            slice_.holding.run_id, slice_.holding.steps = claimed.run_id, (claimed.step,)
+        slice_.job = Job.of(
+            taken.args, queue=before.queue, number=taken.job, waited=before.waited
+        )
+        return claimed
 
     async def _step(self, claimed: Claimed, slice_: Slice) -> bool:
         """Perform one claimed step, write what follows; whether `claimed` is the next one now."""

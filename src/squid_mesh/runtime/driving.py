@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ class Driving:
 
     def __init__(self) -> None:
         self._held: dict[Holding, None] = {}
+        self._takes: set[asyncio.Future[None]] = set()
 
     def __contains__(self, key: tuple[UUID, str]) -> bool:
         run_id, step = key
@@ -44,3 +46,21 @@ class Driving:
             yield holding
         finally:
             del self._held[holding]
+
+    @contextmanager
+    def taking(self) -> Generator[None]:
+        """While a driver asks for a step of whichever run is next: what it gets isn't held yet."""
+        take = asyncio.get_running_loop().create_future()
+        self._takes.add(take)
+        try:
+            yield
+        finally:
+            self._takes.discard(take)
+            take.set_result(None)
+
+    async def settle(self, seconds: float) -> bool:
+        """Wait until drivers hold what they take now; whether they did so in time."""
+        if not self._takes:
+            return True
+        _, asking = await asyncio.wait(set(self._takes), timeout=seconds)
+        return not asking

@@ -24,6 +24,8 @@ from squid_mesh.store.records import (
     Progress,
     Released,
     Start,
+    Take,
+    Taken,
 )
 from squid_mesh.store.trouble import Trouble, passes
 from squid_mesh.store.writes import SOON, Writer
@@ -106,10 +108,10 @@ class Ledger:
             name="starts",
             trouble=self._trouble,
         )
-        self._claims: Committer[Claim, Claiming] = Committer(
+        self._claims: Committer[Claim | Take, Claiming] = Committer(
             committer,
             writer.claim,
-            target=lambda claim: (claim.run_id, claim.step),
+            target=lambda claim: claim,
             heard=telemetry.flushes("claims"),
             name="claims",
             trouble=self._trouble,
@@ -153,6 +155,11 @@ class Ledger:
     async def claim(self, run_id: UUID, step: str) -> Claiming:
         """Claim a step for its job."""
         return await self._claims.submit(Claim(run_id, step))
+
+    async def take(self, queue: str) -> Taken | None:
+        """Claim the step whose job is next in a queue, and is gone with it. Raises `Lost`."""
+        taken = await self._claims.submit(Take(queue))
+        return taken if isinstance(taken, Taken) else None
 
     async def advance(self, progress: Progress) -> Outcome:
         """Write progress. Raises `Refused` or `Lost`."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -58,11 +59,13 @@ class Process:
         resources: Resources,
         telemetry: Telemetry,
         pool: AsyncConnectionPool[Any],
+        is_full: Callable[[str], bool],
     ) -> None:
         self._settings = settings
         self._statements = statements
         self._catalog = catalog
         self._telemetry = telemetry
+        self._is_full = is_full
         self._threads = Threads()
         self._resources = resources
         self._openings = Openings(pool, resources, self._threads)
@@ -102,6 +105,7 @@ class Process:
             telemetry=self._telemetry,
             alarm=self._alarm,
             decider=Decider(self._statements, settings.queueing),
+            is_full=self._is_full,
         )
         self.lookout = Lookout(
             self._catalog, settings.queueing.queue, self.ledger.find_producers, self._trouble

@@ -65,18 +65,19 @@ class Recovery:
         found = await self._ledger.find_interrupted(
             self._driving.steps, blocked=self._settings.blocked, patience=patience
         )
+        settled = await self._driving.settle(self._settings.heartbeat)
         if self._lease.patience > patience:
             return  # the question was on its way while nobody could beat: it has to be asked again
-        lost = [i for i in found if self._is_lost(i)]
+        lost = [i for i in found if self._is_lost(i, settled=settled)]
         policies = {i: await self._policy(i) for i in lost if await self._is_ours(i)}
         await self._retry([i for i, policy in policies.items() if policy == "retry"])
         for interrupted, policy in policies.items():
             if policy != "retry":
                 await self._end(interrupted, policy)
 
-    def _is_lost(self, found: Interrupted) -> bool:
-        """Whether it isn't a step of this boot, claimed since the statement began."""
-        held = (found.run_id, found.step) in self._driving
+    def _is_lost(self, found: Interrupted, *, settled: bool) -> bool:
+        """Whether it isn't a step of this boot, claimed since the statement began, or being taken."""
+        held = not settled or (found.run_id, found.step) in self._driving
         return found.claim != self._ledger.boot or not held
 
     async def _is_ours(self, found: Interrupted) -> bool:

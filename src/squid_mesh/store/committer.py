@@ -99,7 +99,7 @@ class Committer[Record, Outcome]:
         *,
         target: Callable[[Record], Hashable],
         confirm: Confirm[Record, Outcome] | None = None,
-        size: int = 500,
+        size: int = 100,
         heard: Heard | None = None,
         name: str = "flushes",
         trouble: Trouble | None = None,

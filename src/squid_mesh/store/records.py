@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -62,6 +63,16 @@ class Claim:
     step: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Take:
+    """A driver that has room for another run: the step whose job is next in this queue.
+
+    Two of them are never the same, as each wants one.
+    """
+
+    queue: str
+
+
 @dataclass(slots=True)
 class Claimed:
     """A durable claim, and what the run has stored: all that a body may start under (law 1)."""
@@ -89,6 +100,15 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A claim whose job is gone with it: its id, and what it said."""
+
+    claimed: Claimed
+    job: int
+    args: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class NotYet:
     """The step is due later: in so many seconds."""
 
@@ -104,7 +124,10 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """There is nothing to claim: the step was done, is being done, or its run has ended."""
+    """There is nothing to claim: the step was done, is being done, or its run has ended.
+
+    Or nothing is next in a queue that could be.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,4 +242,4 @@ class Ended:
 
 
 type Outcome = Advanced | Stale | Stopped | Ended
-type Claiming = Claimed | NotYet | Overdue | Nothing
+type Claiming = Claimed | Taken | NotYet | Overdue | Nothing

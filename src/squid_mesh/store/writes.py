@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -34,6 +36,8 @@ from squid_mesh.store.records import (
     Stale,
     Start,
     Stopped,
+    Take,
+    Taken,
 )
 from squid_mesh.store.statements import Statements
 
@@ -88,16 +92,21 @@ class Writer:
         return None if row is None else row[0]
 
     async def claim(
-        self, connection: AsyncConnection[Any], claims: list[Claim]
+        self, connection: AsyncConnection[Any], claims: list[Claim | Take]
     ) -> list[Claiming | Busy]:
         """Claim steps; `Busy` for those whose run somebody else holds."""
+        asked = {n: claim for n, claim in enumerate(claims) if isinstance(claim, Claim)}
+        takers = _takers(claims)
         cursor = await connection.execute(
             self.statements["claim_steps"],
             {
-                "ord": Ints(range(len(claims))),
-                "run": Uuids([claim.run_id for claim in claims]),
-                "step": Texts([claim.step for claim in claims]),
+                "ord": Ints(list(asked)),
+                "run": Uuids([claim.run_id for claim in asked.values()]),
+                "step": Texts([claim.step for claim in asked.values()]),
+                "queue": Texts(list(takers)),
+                "places": Ints([len(numbers) for numbers in takers.values()]),
                 "n": len(claims),
+                "worker": self.queueing.worker,
                 "boot": self.boot,
                 "heard": self.heard,
             },
@@ -105,13 +114,17 @@ class Writer:
         )
         outcomes: list[Claiming | Busy] = [BUSY] * len(claims)
         rows: list[tuple[Any, ...]] = await cursor.fetchall()
-        stored = _stored(claims, rows)
+        stored = _stored(rows)
         for row in rows:
-            number: int = row[0]
-            if row[1]:
-                outcomes[number] = _claimed(claims[number], row, stored)
+            number, attempt = row[:2]
+            if number is None:
+                outcomes[takers[row[18]].pop()] = Taken(_claimed(row, stored), *row[19:])
+            elif attempt:
+                outcomes[number] = _claimed(row, stored)
             elif isinstance(outcomes[number], Busy):
                 outcomes[number] = _unclaimed(row[9], row[3])
+        for number in chain.from_iterable(takers.values()):
+            outcomes[number] = Nothing()
         return outcomes
 
     async def load(self, connection: AsyncConnection[Any], runs: list[UUID]) -> list[Loaded | Busy]:
@@ -378,25 +391,33 @@ def _unclaimed(due_in: float | None, definition: str) -> Claiming:
 _NOTHING_STORED = Loaded({}, {})
 
 
-def _stored(claims: Sequence[Claim], rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Loaded]:
+def _takers(claims: Sequence[Claim | Take]) -> dict[str, list[int]]:
+    """By queue, which of these want what is next in it."""
+    takers: defaultdict[str, list[int]] = defaultdict(list)
+    for number, claim in enumerate(claims):
+        if isinstance(claim, Take):
+            takers[claim.queue].append(number)
+    return takers
+
+
+def _stored(rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Loaded]:
     """What runs have stored, which comes with the first claim of each."""
     stored: dict[UUID, Loaded] = {}
     for row in rows:
-        number: int = row[0]
         outputs, errors = row[10:12]
         if outputs or errors:
-            stored[claims[number].run_id] = Loaded(outputs or {}, errors or {})
+            stored[row[16]] = Loaded(outputs or {}, errors or {})
     return stored
 
 
-def _claimed(claim: Claim, row: tuple[Any, ...], stored: Mapping[UUID, Loaded]) -> Claimed:
+def _claimed(row: tuple[Any, ...], stored: Mapping[UUID, Loaded]) -> Claimed:
     """A claim; siblings share what is stored, and what a driver adds to it is its own."""
     attempt, queue, definition, workflow, trigger, window_at, payload, resume = row[1:9]
-    begins, trace, waited, age = row[12:]
-    loaded = stored.get(claim.run_id, _NOTHING_STORED)
+    begins, trace, waited, age, run_id, step = row[12:18]
+    loaded = stored.get(run_id, _NOTHING_STORED)
     return Claimed(
-        run_id=claim.run_id,
-        step=claim.step,
+        run_id=run_id,
+        step=step,
         attempt=attempt,
         definition=definition,
         workflow=workflow,

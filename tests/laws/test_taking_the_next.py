@@ -1,0 +1,517 @@
+"""A driver whose run is over goes on with the run that is next in its queue: Oban's next, not its own.
+
+Nobody is overtaken, no run is driven twice, and what can't be claimed is left to Oban.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from oban import current_job
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from squid_mesh import Mesh, Payload, Workflow, complete, resource, step
+from squid_mesh.runtime.cancelling import cancel
+from squid_mesh.runtime.facts import NO_FACTS
+from squid_mesh.runtime.ledger import Ledger
+from squid_mesh.store.records import Claim, Claimed, Claiming, Interrupted, Nothing, Take, Taken
+from squid_mesh.store.writes import Writer
+from tests.clock import every, one
+from tests.laws.journal import Journal
+from tests.laws.processes import worker
+from tests.laws.proxy import proxied
+from tests.laws.workflows import Held
+from tests.laws.worlds import (
+    LONE,
+    PAIR,
+    STATEMENTS,
+    Hand,
+    all_ended,
+    hands,
+    started,
+    unsound,
+)
+from tests.meshes import BOUND, QUEUE, Probe, eventually, on_host
+
+AVAILABLE = "select id from oban_jobs where state = 'available' order by priority, scheduled_at, id"
+JOB_OF = "select id from oban_jobs where args ->> 'run' = %s"
+NEXT = Take(QUEUE)
+
+
+@pytest.fixture
+async def two(dsn: str) -> AsyncGenerator[list[Hand]]:
+    async with hands(dsn, 2) as both:
+        yield both
+
+
+def runs_of(outcomes: list[Claiming]) -> list[UUID]:
+    """The runs that were taken; nothing else came back."""
+    taken = [outcome for outcome in outcomes if isinstance(outcome, Taken)]
+    assert [o for o in outcomes if not isinstance(o, Taken)] == [Nothing()] * (
+        len(outcomes) - len(taken)
+    )
+    return [one.claimed.run_id for one in taken]
+
+
+async def takes(hand: Hand, places: int, queue: str = QUEUE) -> list[UUID]:
+    """The runs that so many drivers of one flush get, in the order of their jobs."""
+    outcomes = await hand.claim(*(Take(queue) for _ in range(places)))
+    jobs = {one.job: one.claimed.run_id for one in outcomes if isinstance(one, Taken)}
+    assert sorted(jobs.values()) == sorted(runs_of(outcomes))
+    return [jobs[job] for job in sorted(jobs)]
+
+
+async def enqueued(dsn: str, args: Mapping[str, Any], *, worker: str, priority: int = 5) -> int:
+    """A job of anybody's, and its number."""
+    row = await one(
+        dsn,
+        "insert into oban_jobs (queue, worker, args, priority) values (%s, %s, %s, %s)"
+        " returning id",
+        QUEUE,
+        worker,
+        Jsonb(args),
+        priority,
+    )
+    return int(row[0])
+
+
+# one flush
+
+
+async def test_drivers_get_what_oban_would_fetch_next(dsn: str, two: list[Hand]) -> None:
+    hand, _ = two
+    await LONE.install(dsn)
+    late, urgent, early = LONE.start(), replace(LONE.start(), priority=-3), LONE.start()
+    await hand.start(early)
+    await hand.start(late)
+    await hand.start(urgent)
+    assert set(await takes(hand, 2)) == {urgent.run_id, early.run_id}
+    assert await takes(hand, 2) == [late.run_id]
+    assert await takes(hand, 2) == []
+    assert await every(dsn, "select 1 from oban_jobs") == []
+    assert await unsound(dsn) == []
+
+
+async def test_it_comes_with_all_that_a_body_starts_under(dsn: str, two: list[Hand]) -> None:
+    hand, _ = two
+    (run,) = await started(dsn, hand, PAIR, 1)
+    first, second = await hand.claim(Take(QUEUE), Take(QUEUE))
+    assert isinstance(first, Taken)
+    assert isinstance(second, Taken)
+    assert {first.claimed.step, second.claimed.step} == {"left", "right"}
+    assert [one.claimed.begins for one in (first, second)].count(True) == 1
+    for taken in (first, second):
+        assert taken.args["run"] == str(run)
+        assert (taken.claimed.run_id, taken.claimed.attempt) == (run, 1)
+        assert (taken.claimed.workflow, taken.claimed.payload) == ("pair", {})
+    await hand.advance(PAIR.completed(first.claimed), PAIR.completed(second.claimed))
+    assert await unsound(dsn) == []
+
+
+async def test_claims_and_takes_share_a_flush(dsn: str, two: list[Hand]) -> None:
+    """Each gets its own, also where a second job asks for a step that is being claimed."""
+    hand, _ = two
+    run, other = await started(dsn, hand, LONE, 2)
+    await every(dsn, "update oban_jobs set priority = 9 where args ->> 'run' = %s", str(other))
+    asked = Claim(run, "only")
+    claimed, taken, nothing = await hand.claim(asked, Take(QUEUE), Take(QUEUE))
+    if isinstance(claimed, Claimed):
+        assert runs_of([taken, nothing]) == [other]
+    else:
+        assert claimed == Nothing()
+        assert sorted(runs_of([taken, nothing])) == sorted([run, other])
+    assert await every(dsn, "select 1 from squid_mesh.steps where attempt <> 1") == []
+    assert await unsound(dsn) == []
+
+
+async def test_queues_are_apart(dsn: str, two: list[Hand]) -> None:
+    hand, _ = two
+    here, there = await started(dsn, hand, LONE, 2)
+    await every(dsn, "update oban_jobs set queue = 'other' where args ->> 'run' = %s", str(there))
+    outcomes = await hand.claim(Take("other"), Take(QUEUE), Take("other"), Take("nowhere"))
+    assert runs_of(outcomes[:1] + outcomes[2:3]) == [there]
+    assert runs_of(outcomes[1:2]) == [here]
+    assert outcomes[3] == Nothing()
+
+
+async def test_nobody_is_overtaken(dsn: str, two: list[Hand]) -> None:
+    """A place that somebody else's job is to have is given back, whoever comes after it."""
+    hand, _ = two
+    (run,) = await started(dsn, hand, LONE, 1)
+    hosts = await enqueued(dsn, {}, worker="host.Mail", priority=0)
+    assert await takes(hand, 1) == []
+    assert await takes(hand, 2) == [run]
+    assert await every(dsn, AVAILABLE) == [(hosts,)]
+
+
+RUN = str(uuid4())
+
+STRANGE: dict[str, tuple[str, dict[str, Any]]] = {
+    "another mesh's": ("squid_mesh.other", {"run": RUN, "step": "only"}),
+    "a cron window's": ("squid_mesh.squid_mesh", {"cron": {"window": "2026-01-01"}}),
+    "of no run": ("squid_mesh.squid_mesh", {"run": RUN, "step": "only"}),
+    "of no step": ("squid_mesh.squid_mesh", {"run": "RUN", "step": "none"}),
+    "with a number for a step": ("squid_mesh.squid_mesh", {"run": "RUN", "step": 1}),
+    "with a name for a run": ("squid_mesh.squid_mesh", {"run": "mine", "step": "only"}),
+    "with hyphens for a run": ("squid_mesh.squid_mesh", {"run": "-" * 36, "step": "only"}),
+    "that says nothing": ("squid_mesh.squid_mesh", {}),
+}
+
+
+@pytest.mark.parametrize("whose", STRANGE)
+async def test_a_job_that_is_strange_is_left_to_oban(
+    dsn: str, two: list[Hand], whose: str
+) -> None:
+    hand, _ = two
+    (run,) = await started(dsn, hand, LONE, 1)
+    worker, args = STRANGE[whose]
+    args = args | ({"run": str(run)} if args.get("run") == "RUN" else {})
+    job = await enqueued(dsn, args, worker=worker, priority=0)
+    assert await takes(hand, 2) == [run]
+    assert await every(dsn, AVAILABLE) == [(job,)]
+
+
+NOT_NOW = {
+    "its step is under way": """
+        update squid_mesh.steps set status = 'running', attempt = 1, claim = 1, started_at = now(),
+          due_at = null""",
+    "its step is parked": "update squid_mesh.steps set status = 'paused'",
+    "its time hasn't come": """
+        update squid_mesh.steps set status = 'scheduled', due_at = now() + interval '1 hour'""",
+    "its run has failed": "update squid_mesh.runs set error = '{}'",
+}
+
+
+@pytest.mark.parametrize("why", NOT_NOW)
+async def test_what_can_t_be_claimed_now_is_left_to_oban(
+    dsn: str, two: list[Hand], why: str
+) -> None:
+    hand, _ = two
+    (run,) = await started(dsn, hand, LONE, 1)
+    job = await one(dsn, JOB_OF, str(run))
+    await every(dsn, NOT_NOW[why])
+    before = await every(dsn, "select t::text from squid_mesh.steps t")
+    assert await takes(hand, 1) == []
+    assert await every(dsn, AVAILABLE) == [job]
+    assert await every(dsn, "select t::text from squid_mesh.steps t") == before
+
+
+async def test_a_cancelled_run_is_left_to_oban(dsn: str, two: list[Hand]) -> None:
+    hand, other = two
+    (run,) = await started(dsn, hand, LONE, 1)
+    async with other.connection.transaction():
+        await cancel(other.connection, STATEMENTS, run, NO_FACTS)
+    assert await takes(hand, 1) == []
+    assert await unsound(dsn) == []
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        "select 1 from squid_mesh.runs where id = %s for update",
+        "select 1 from oban_jobs where args ->> 'run' = %s::text for update",
+    ],
+)
+async def test_what_somebody_holds_isn_t_waited_for(
+    dsn: str, two: list[Hand], holds: str
+) -> None:
+    """The run, in a host's transaction; its job, as Oban fetches it."""
+    hand, _ = two
+    held, free = await started(dsn, hand, LONE, 2)
+    async with await AsyncConnection.connect(dsn) as holder:
+        await holder.execute(holds.encode(), (held,))
+        assert await takes(hand, 2) == [free]
+    assert await takes(hand, 1) == [held]
+    assert await unsound(dsn) == []
+
+
+async def test_each_run_is_taken_once_by_whoever_comes(dsn: str, two: list[Hand]) -> None:
+    """Two processes' flushes at once, with Oban's fetches between them, a hundred times."""
+    await LONE.install(dsn)
+    mine, other = two
+    for _ in range(100):
+        runs = [LONE.start() for _ in range(6)]
+        await mine.start(*runs)
+        got = await asyncio.gather(takes(mine, 4), takes(other, 4), fetched(dsn, 2))
+        left = [UUID(args["run"]) for (args,) in await every(dsn, ARGS_OF_AVAILABLE)]
+        everything = [run for runs in (*got, left) for run in runs]
+        assert sorted(everything) == sorted(run.run_id for run in runs)
+        await every(dsn, "delete from oban_jobs")
+    assert await unsound(dsn) == []
+
+
+ARGS_OF_AVAILABLE = "select args from oban_jobs where state = 'available'"
+FETCH = """
+update oban_jobs set state = 'executing', attempted_at = timezone('UTC', now())
+where id in (select id from oban_jobs where state = 'available' and queue = 'squid_mesh'
+             order by priority, scheduled_at, id limit %s for update skip locked)
+returning args
+"""
+
+
+async def fetched(dsn: str, demand: int) -> list[UUID]:
+    """The runs whose jobs Oban fetches."""
+    return [UUID(args["run"]) for (args,) in await every(dsn, FETCH, demand)]
+
+
+# a process
+
+
+class Numbered(Payload):
+    number: int
+
+
+@dataclass
+class Places:
+    """Notes in which job each run was driven."""
+
+    jobs: dict[int, int | None] = field(default_factory=dict)
+    hosts: list[int] = field(default_factory=list)
+
+
+async def note(number: int, places: Places) -> None:
+    job = current_job()
+    places.jobs[number] = None if job is None else job.id
+
+
+async def hold(number: int, probe: Probe) -> None:
+    await probe.hold(str(number))
+
+
+class Quick(Workflow[Numbered]):
+    one = step(note).takes(Numbered.number, resource(Places))
+    two = step(note).takes(Numbered.number, resource(Places))
+    flow = one >> two >> complete
+
+
+class Holding(Workflow[Numbered]):
+    only = step(hold).takes(Numbered.number, resource(Probe))
+    flow = only >> complete
+
+
+@asynccontextmanager
+async def one_place(
+    dsn: str, *resources: object, places: int = 1, **options: Any
+) -> AsyncGenerator[Mesh]:
+    """A mesh with hardly a place, so that jobs wait for it."""
+    async with on_host(
+        dsn, [Quick, Holding], queues={QUEUE: places}, resources=resources, **options
+    ) as mesh:
+        yield mesh
+
+
+async def begins(mesh: Mesh, workflow: type[Workflow[Any]], runs: int) -> None:
+    """So many runs of which all but the first few wait."""
+    await mesh.start_runs(workflow, [{"number": number} for number in range(runs)])
+
+
+@pytest.fixture
+def waiting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if every job had waited."""
+    monkeypatch.setattr("squid_mesh.runtime.jobs.WAITED_SECONDS", -1.0)
+
+
+@pytest.mark.usefixtures("waiting_at_once")
+@pytest.mark.parametrize("width", [1, 3])
+async def test_runs_that_wait_are_driven_in_the_places_that_are_taken(
+    dsn: str, width: int
+) -> None:
+    places = Places()
+    async with one_place(dsn, places, Probe(), places=width) as mesh:
+        await begins(mesh, Quick, 40)
+        await eventually(lambda: all_ended(dsn))
+    assert len(places.jobs) == 40
+    assert len(set(places.jobs.values())) < 20, "most without a job of their own"
+    assert await every(dsn, "select 1 from oban_jobs where args ? 'run'") == []
+    assert await unsound(dsn) == []
+
+
+async def test_a_place_that_nobody_waited_for_is_given_back(dsn: str) -> None:
+    """Each run has its job, as long as Oban hands them out at once."""
+    places = Places()
+    async with one_place(dsn, places, Probe()) as mesh:
+        for number in range(5):
+            run = await mesh.start_run(Quick, Numbered(number=number))
+            await mesh.wait_for_run(run.id, timeout=BOUND)
+    assert len(set(places.jobs.values())) == 5
+
+
+@pytest.mark.usefixtures("waiting_at_once")
+@pytest.mark.parametrize("limit", ["TAKING_SECONDS", "SLICE_STEPS", "SLICE_SECONDS"])
+async def test_a_place_is_given_back_in_time(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """After a while, and after so many steps, whichever runs they are of."""
+    monkeypatch.setattr(f"squid_mesh.runtime.jobs.{limit}", 4 if limit == "SLICE_STEPS" else 0.0)
+    places = Places()
+    async with one_place(dsn, places, Probe()) as mesh:
+        await begins(mesh, Quick, 8)
+        await eventually(lambda: all_ended(dsn))
+    jobs = list(places.jobs.values())
+    assert max(jobs.count(job) for job in jobs) <= (2 if limit == "SLICE_STEPS" else 1)
+    assert len(places.jobs) == 8
+
+
+@pytest.mark.usefixtures("waiting_at_once")
+async def test_a_host_s_job_has_its_turn(dsn: str) -> None:
+    """One that is more urgent is done before the runs that wait, in the same queue."""
+    places, probe = Places(), Probe()
+    async with one_place(dsn, places, probe) as mesh:
+        await begins(mesh, Holding, 1)
+        await probe.has_begun(1)
+        await begins(mesh, Quick, 5)
+        job = await enqueued(dsn, {}, worker="host.Unknown", priority=0)
+        probe.gate.set()
+        await eventually(lambda: all_ended(dsn))
+        tried = await one(dsn, "select attempt, attempted_at from oban_jobs where id = %s", job)
+        first = await one(
+            dsn, "select min(s.started_at) from squid_mesh.steps s where s.step = 'one'"
+        )
+    assert tried[0] == 1
+    assert tried[1] < first[0].replace(tzinfo=None)
+
+
+@pytest.mark.usefixtures("waiting_at_once")
+async def test_nothing_is_taken_in_a_queue_that_is_paused(dsn: str) -> None:
+    places, probe = Places(), Probe()
+    async with one_place(dsn, places, probe) as mesh:
+        oban = mesh._oban
+        await begins(mesh, Holding, 1)
+        await probe.has_begun(1)
+        await oban.pause_queue(QUEUE)
+        await begins(mesh, Quick, 2)
+        probe.gate.set()
+
+        async def has_nothing_to_do() -> bool:
+            info = oban.check_queue(QUEUE)
+            return info is not None and not info.running
+
+        await eventually(has_nothing_to_do)
+        assert places.jobs == {}
+        await oban.resume_queue(QUEUE)
+        await eventually(lambda: all_ended(dsn))
+    assert len(places.jobs) == 2
+
+
+@pytest.mark.usefixtures("waiting_at_once")
+async def test_a_mesh_that_ends_takes_nothing(dsn: str) -> None:
+    places, probe = Places(), Probe()
+    async with one_place(dsn, places, probe, grace=BOUND) as mesh:
+        await begins(mesh, Holding, 1)
+        await probe.has_begun(1)
+        await begins(mesh, Quick, 3)
+        mesh._process.close()  # as when it begins to end
+        probe.gate.set()
+    assert places.jobs == {}
+    async with one_place(dsn, places, probe):
+        await eventually(lambda: all_ended(dsn))
+    assert await every(dsn, "select distinct attempt from squid_mesh.steps") == [(1,)]
+
+
+# answers that are late or lost
+
+
+def numbers_of_asking(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Counts the sweeps of this process for claims that nobody holds."""
+    asked = count()
+    find = Ledger.find_interrupted
+
+    async def finding(self: Ledger, *args: Any, **options: Any) -> list[Interrupted]:
+        found = await find(self, *args, **options)
+        next(asked)
+        return found
+
+    monkeypatch.setattr(Ledger, "find_interrupted", finding)
+    return asked
+
+
+@pytest.mark.usefixtures("waiting_at_once")
+async def test_a_sweep_leaves_alone_what_is_being_taken(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim is durable and its driver doesn't know of it: the answer is on its way."""
+    durable, on_its_way = asyncio.Event(), asyncio.Event()
+    claim: Callable[..., Awaitable[list[Claiming]]] = Writer.claim
+
+    async def slow(self: Writer, connection: Any, claims: Any) -> list[Claiming]:
+        outcomes = await claim(self, connection, claims)
+        if any(isinstance(one, Taken) for one in outcomes):
+            durable.set()
+            await on_its_way.wait()
+        return outcomes
+
+    monkeypatch.setattr(Writer, "claim", slow)
+    asked = numbers_of_asking(monkeypatch)
+    places = Places()
+    heartbeat = timedelta(seconds=0.1)
+    async with one_place(
+        dsn, places, Probe(), heartbeat=heartbeat, lease=timedelta(seconds=10)
+    ) as mesh:
+        await begins(mesh, Quick, 2)
+        async with asyncio.timeout(BOUND.total_seconds()):
+            await durable.wait()
+        before = next(asked)
+
+        async def swept() -> bool:
+            return next(asked) > before + 12
+
+        await eventually(swept)
+        on_its_way.set()
+        await eventually(lambda: all_ended(dsn))
+    assert await every(dsn, "select 1 from squid_mesh.audit_events where type = 'interrupted'") == []
+    assert await every(dsn, "select distinct attempt from squid_mesh.steps") == [(1,)]
+
+
+ONE_PLACE: dict[str, Any] = {"queues": {QUEUE: 1}, "keeps_places": True}
+HAS_NO_JOB = """
+select 1 from squid_mesh.steps s
+where s.run_id = %s and s.status = 'running'
+  and not exists (select from oban_jobs where args ->> 'run' = s.run_id::text)
+"""
+INTERRUPTED = "select run_id from squid_mesh.audit_events where type = 'interrupted'"
+
+
+async def test_one_whose_answer_was_lost_is_released(dsn: str, journal: Journal) -> None:
+    """Nobody holds it, and it has no job: the next sweep finds it."""
+    async with (
+        proxied(dsn) as (proxy, through),
+        worker(through, journal=dsn, lease=5, **ONE_PLACE) as process,
+    ):
+        first = await process.starts(Held)
+        await journal.has(1, "work")
+        second = await process.starts(Held)
+        proxy.lose("claim_steps")
+        await journal.let_go(first)
+        await proxy.has_lost("claim_steps")
+        await journal.let_go(second)
+        await eventually(lambda: all_ended(dsn))
+    assert await every(dsn, INTERRUPTED) == [(second,)]
+    assert await unsound(dsn) == []
+    assert await journal.unclaimed() == []
+    assert set((await journal.bodies()).values()) == {1}
+
+
+async def test_a_run_that_was_taken_outlives_its_process(dsn: str, journal: Journal) -> None:
+    """It has no job, and its claim no driver: another process takes it over."""
+    async with worker(dsn, journal=dsn, **ONE_PLACE) as process:
+        first = await process.starts(Held)
+        await journal.has(1, "work")
+        second = await process.starts(Held)
+        await journal.let_go(first)
+        await journal.has(2, "work")
+        assert await every(dsn, HAS_NO_JOB, second)
+        await process.dies()
+    async with worker(dsn, journal=dsn):
+        await journal.let_go(second)
+        await eventually(lambda: all_ended(dsn))
+    assert await every(dsn, INTERRUPTED) == [(second,)]
+    assert await unsound(dsn) == []
+    assert await journal.unclaimed() == []
+    assert await journal.steps_of(second) == ["before", "work", "work", "after"]
