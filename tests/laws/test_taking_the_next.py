@@ -4,11 +4,10 @@ Nobody is overtaken, no run is driven twice, and what can't be claimed is left t
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,7 +20,7 @@ from squid_mesh import Mesh, Payload, Workflow, complete, resource, step
 from squid_mesh.runtime.cancelling import cancel
 from squid_mesh.runtime.facts import NO_FACTS
 from squid_mesh.runtime.ledger import Ledger
-from squid_mesh.store.records import Claim, Claimed, Claiming, Interrupted, Nothing, Take, Taken
+from squid_mesh.store.records import Claim, Claimed, Claiming, Nothing, Take, Taken
 from squid_mesh.store.writes import Writer
 from tests.clock import every, one
 from tests.laws.journal import Journal
@@ -42,7 +41,6 @@ from tests.meshes import BOUND, QUEUE, Probe, eventually, on_host
 
 AVAILABLE = "select id from oban_jobs where state = 'available' order by priority, scheduled_at, id"
 JOB_OF = "select id from oban_jobs where args ->> 'run' = %s"
-NEXT = Take(QUEUE)
 
 
 @pytest.fixture
@@ -154,7 +152,7 @@ async def test_nobody_is_overtaken(dsn: str, two: list[Hand]) -> None:
 RUN = str(uuid4())
 
 STRANGE: dict[str, tuple[str, dict[str, Any]]] = {
-    "another mesh's": ("squid_mesh.other", {"run": RUN, "step": "only"}),
+    "another mesh's": ("squid_mesh.other", {"run": "RUN", "step": "only"}),
     "a cron window's": ("squid_mesh.squid_mesh", {"cron": {"window": "2026-01-01"}}),
     "of no run": ("squid_mesh.squid_mesh", {"run": RUN, "step": "only"}),
     "of no step": ("squid_mesh.squid_mesh", {"run": "RUN", "step": "none"}),
@@ -273,7 +271,6 @@ class Places:
     """Notes in which job each run was driven."""
 
     jobs: dict[int, int | None] = field(default_factory=dict)
-    hosts: list[int] = field(default_factory=list)
 
 
 async def note(number: int, places: Places) -> None:
@@ -314,8 +311,9 @@ async def begins(mesh: Mesh, workflow: type[Workflow[Any]], runs: int) -> None:
 
 @pytest.fixture
 def waiting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if every job had waited."""
+    """As if every job had waited, and nobody else did for the place."""
     monkeypatch.setattr("squid_mesh.runtime.jobs.WAITED_SECONDS", -1.0)
+    monkeypatch.setattr("squid_mesh.runtime.jobs.TAKING_SECONDS", BOUND.total_seconds())
 
 
 @pytest.mark.usefixtures("waiting_at_once")
@@ -333,14 +331,18 @@ async def test_runs_that_wait_are_driven_in_the_places_that_are_taken(
     assert await unsound(dsn) == []
 
 
-async def test_a_place_that_nobody_waited_for_is_given_back(dsn: str) -> None:
-    """Each run has its job, as long as Oban hands them out at once."""
+async def test_a_place_that_nobody_waited_for_is_given_back(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Oban hands jobs out at once, there is nothing to ask for."""
+    monkeypatch.setattr("squid_mesh.runtime.jobs.WAITED_SECONDS", BOUND.total_seconds())
+    taking = counts(monkeypatch, Ledger, "take")
     places = Places()
     async with one_place(dsn, places, Probe()) as mesh:
-        for number in range(5):
-            run = await mesh.start_run(Quick, Numbered(number=number))
-            await mesh.wait_for_run(run.id, timeout=BOUND)
+        await begins(mesh, Quick, 5)
+        await eventually(lambda: all_ended(dsn))
     assert len(set(places.jobs.values())) == 5
+    assert taking == []
 
 
 @pytest.mark.usefixtures("waiting_at_once")
@@ -418,18 +420,32 @@ async def test_a_mesh_that_ends_takes_nothing(dsn: str) -> None:
 # answers that are late or lost
 
 
-def numbers_of_asking(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Counts the sweeps of this process for claims that nobody holds."""
-    asked = count()
-    find = Ledger.find_interrupted
+def counts(monkeypatch: pytest.MonkeyPatch, cls: type, method: str) -> list[str]:
+    """Whose length is how often a method was called, and came back."""
+    calls: list[str] = []
+    call = getattr(cls, method)
 
-    async def finding(self: Ledger, *args: Any, **options: Any) -> list[Interrupted]:
-        found = await find(self, *args, **options)
-        next(asked)
-        return found
+    async def counting(*args: Any, **options: Any) -> Any:
+        result = await call(*args, **options)
+        calls.append(method)
+        return result
 
-    monkeypatch.setattr(Ledger, "find_interrupted", finding)
-    return asked
+    monkeypatch.setattr(cls, method, counting)
+    return calls
+
+
+async def are_swept(sweeps: list[str]) -> None:
+    """Wait for a few more sweeps."""
+    enough = len(sweeps) + 4
+
+    async def are() -> bool:
+        return len(sweeps) >= enough
+
+    await eventually(are)
+
+
+SWEEPING: dict[str, Any] = {"heartbeat": timedelta(seconds=0.1), "lease": timedelta(seconds=10)}
+INTERRUPTED = "select run_id from squid_mesh.audit_events where type = 'interrupted'"
 
 
 @pytest.mark.usefixtures("waiting_at_once")
@@ -437,36 +453,44 @@ async def test_a_sweep_leaves_alone_what_is_being_taken(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The claim is durable and its driver doesn't know of it: the answer is on its way."""
-    durable, on_its_way = asyncio.Event(), asyncio.Event()
+    durable, arrives = asyncio.Event(), asyncio.Event()
     claim: Callable[..., Awaitable[list[Claiming]]] = Writer.claim
 
     async def slow(self: Writer, connection: Any, claims: Any) -> list[Claiming]:
         outcomes = await claim(self, connection, claims)
         if any(isinstance(one, Taken) for one in outcomes):
             durable.set()
-            await on_its_way.wait()
+            await arrives.wait()
         return outcomes
 
     monkeypatch.setattr(Writer, "claim", slow)
-    asked = numbers_of_asking(monkeypatch)
-    places = Places()
-    heartbeat = timedelta(seconds=0.1)
-    async with one_place(
-        dsn, places, Probe(), heartbeat=heartbeat, lease=timedelta(seconds=10)
-    ) as mesh:
+    sweeps = counts(monkeypatch, Ledger, "find_interrupted")
+    async with one_place(dsn, Places(), Probe(), **SWEEPING) as mesh:
         await begins(mesh, Quick, 2)
         async with asyncio.timeout(BOUND.total_seconds()):
             await durable.wait()
-        before = next(asked)
-
-        async def swept() -> bool:
-            return next(asked) > before + 12
-
-        await eventually(swept)
-        on_its_way.set()
+        await are_swept(sweeps)
+        arrives.set()
         await eventually(lambda: all_ended(dsn))
-    assert await every(dsn, "select 1 from squid_mesh.audit_events where type = 'interrupted'") == []
+    assert await every(dsn, INTERRUPTED) == []
     assert await every(dsn, "select distinct attempt from squid_mesh.steps") == [(1,)]
+
+
+@pytest.mark.usefixtures("waiting_at_once")
+async def test_a_sweep_leaves_alone_what_was_taken(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = Probe()
+    sweeps = counts(monkeypatch, Ledger, "find_interrupted")
+    async with one_place(dsn, Places(), probe, **SWEEPING) as mesh:
+        await begins(mesh, Quick, 3)
+        await begins(mesh, Holding, 1)
+        await probe.has_begun(1)
+        await are_swept(sweeps)
+        probe.gate.set()
+        await eventually(lambda: all_ended(dsn))
+    assert await every(dsn, INTERRUPTED) == []
+    assert len(probe.calls) == 1
 
 
 ONE_PLACE: dict[str, Any] = {"queues": {QUEUE: 1}, "keeps_places": True}
@@ -475,7 +499,6 @@ select 1 from squid_mesh.steps s
 where s.run_id = %s and s.status = 'running'
   and not exists (select from oban_jobs where args ->> 'run' = s.run_id::text)
 """
-INTERRUPTED = "select run_id from squid_mesh.audit_events where type = 'interrupted'"
 
 
 async def test_one_whose_answer_was_lost_is_released(dsn: str, journal: Journal) -> None:
