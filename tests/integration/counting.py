@@ -31,6 +31,9 @@ SETTINGS = {
 
 BEGIN, COMMIT, LISTEN = "BEGIN", "COMMIT", "LISTEN"
 
+PLACES = 24
+"""How many steps of the queue run at once."""
+
 ONLOOKER = "onlooker"
 """The application name of a test's own connections, which aren't counted."""
 
@@ -147,9 +150,13 @@ class Counted:
         self._log = _Log(log)
         self._jobs = 0
 
-    async def cost_of(self, act: Callable[[Mesh], Awaitable[object]]) -> Cost:
-        """What it costs to do something, until no run goes on and Oban is done with all jobs."""
+    async def cost_of(self, act: Callable[[Mesh], Awaitable[object]], *, taken: int = 0) -> Cost:
+        """What it costs to do something, until no run goes on and Oban is done with all jobs.
+
+        But for so many that drivers take before Oban fetches them.
+        """
         self._jobs, before = await one(self.dsn, _MARK)
+        self._jobs += taken
         self._log.forget()
         await act(self.mesh)
         await eventually(self._is_quiet)
@@ -176,7 +183,10 @@ async def counted(dsn: str, log: Path, workflows: Workflows) -> AsyncGenerator[C
     hour = timedelta(hours=1)
     async with own_pool(dsn) as pool:
         oban = Oban(
-            pool=pool, name=f"host_{uuid4().hex}", queues={QUEUE: 20}, stager={"interval": 3600.0}
+            pool=pool,
+            name=f"host_{uuid4().hex}",
+            queues={QUEUE: PLACES},
+            stager={"interval": 3600.0},
         )
         mesh = Mesh(
             pool,

@@ -32,7 +32,7 @@ from squid_mesh import (
 from tests.clock import every
 from tests.database import Databases
 from tests.database import databases as databases_on
-from tests.integration.counting import BEGIN, COMMIT, SETTINGS, Cost, Counted, counted
+from tests.integration.counting import BEGIN, COMMIT, PLACES, SETTINGS, Cost, Counted, counted
 from tests.meshes import Workflows
 from tests.trouble.server import Server, harmed
 
@@ -243,6 +243,24 @@ async def test_it_costs_as_much_as_it_must(quiet: Counted, what: str) -> None:
     act, expected = COSTS[what]
     await quiet.cost_of(act)  # what is done once by a process
     compare(await quiet.cost_of(act), expected)
+
+
+async def test_runs_that_wait_for_a_place_cost_no_fetch_and_no_acknowledgement(
+    quiet: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Oban fetches as many as there are places; five times as many are taken by their drivers.
+
+    Six commits for all that go together, and two of Oban's: 38 for 720 steps.
+    """
+    monkeypatch.setattr("squid_mesh.runtime.jobs.WAITED_SECONDS", -1.0)
+    runs, waves = 6 * PLACES, 6
+
+    async def start_many(mesh: Mesh) -> None:
+        await mesh.start_runs(Chain, [NoPayload()] * runs)
+
+    found = await quiet.cost_of(start_many, taken=runs - PLACES)
+    ours = {"start_runs": 1, "claim_steps": waves + 1, "advance_chain": 5 * waves}
+    compare(found, cost(ours, obans=(3, PLACES, 6), commits=2 + 6 * waves))
 
 
 async def unblock(quiet: Counted) -> Cost:

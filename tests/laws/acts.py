@@ -14,7 +14,7 @@ from squid_mesh.runtime.cancelling import cancel
 from squid_mesh.runtime.facts import NO_FACTS
 from squid_mesh.runtime.pruning import _FIRST, BATCH
 from squid_mesh.store.columns import Texts, Uuids
-from squid_mesh.store.records import Claim, Claimed, Interrupted
+from squid_mesh.store.records import Claim, Claimed, Interrupted, Take
 from squid_mesh.store.writes import Writer
 from tests.clock import one
 from tests.laws.records import record
@@ -120,7 +120,8 @@ async def find_by_key(_: Stage) -> Act:
 
 @act
 async def claim_steps(stage: Stage) -> Act:
-    claims = [Claim(await stage.started(), "only") for _ in range(2)]
+    claims: list[Claim | Take] = [Take(stage.writer.queueing.queue)]
+    claims += [Claim(await stage.started(), "only") for _ in range(2)]
     return lambda connection: stage.writer.claim(connection, claims)
 
 

@@ -50,7 +50,7 @@ HOT = {
     "start_runs": Hot("starter engine host", set()),
     "find_start": Hot("engine", {"runs_pkey"}),
     "find_by_key": Hot("host", {"runs_key"}),
-    "claim_steps": Hot("committer", {"runs_pkey", "steps_pkey"}),
+    "claim_steps": Hot("committer", {_AHEAD, *_THREE}),
     "advance_chain": Hot("committer", _THREE),
     "advance_steps": Hot("committer engine", _THREE),
     "find_applied": Hot("committer", {"runs_pkey", "steps_pkey"}),

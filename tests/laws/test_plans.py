@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from squid_mesh.store.columns import Texts, Uuids
 from squid_mesh.store.connections import connect
-from squid_mesh.store.records import Claim
+from squid_mesh.store.records import Claim, Take
 from squid_mesh.store.writes import Writer
 from tests.clock import every
 from tests.laws.records import record
@@ -99,9 +99,12 @@ async def begun(hand: Hand) -> dict[str, Callable[[], Awaitable[object]]]:
 
     to_claim = await claims(LONE, "only")
     siblings = await hand.claimed(*await claims(PAIR, "left", "right"))
+    await hand.start(*(LONE.start() for _ in range(GROUP)))
+    to_take: list[Claim | Take] = [Take(writer.queueing.queue) for _ in range(GROUP)]
     joins = list(map(PAIR.completed, siblings))
     return {
         "claim_steps": lambda: writer.claim(connection, to_claim),
+        "claim_steps, of the next jobs": lambda: writer.claim(connection, to_take),
         "advance_chain, going on": await held("completes and goes on"),
         "advance_chain, at the end": await held("completes and ends", job=1),
         "advance_steps, retries": await held("is tried again"),

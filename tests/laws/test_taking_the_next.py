@@ -1,10 +1,10 @@
-"""A driver whose run is over goes on with the run that is next in its queue: Oban's next, not its own.
+"""A driver whose run is over goes on with the run that is next in its queue, by Oban's order.
 
 Nobody is overtaken, no run is driven twice, and what can't be claimed is left to Oban.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -20,6 +20,7 @@ from squid_mesh import Mesh, Payload, Workflow, complete, resource, step
 from squid_mesh.runtime.cancelling import cancel
 from squid_mesh.runtime.facts import NO_FACTS
 from squid_mesh.runtime.ledger import Ledger
+from squid_mesh.store.committer import Busy
 from squid_mesh.store.records import Claim, Claimed, Claiming, Nothing, Take, Taken
 from squid_mesh.store.writes import Writer
 from tests.clock import every, one
@@ -49,7 +50,7 @@ async def two(dsn: str) -> AsyncGenerator[list[Hand]]:
         yield both
 
 
-def runs_of(outcomes: list[Claiming]) -> list[UUID]:
+def runs_of(outcomes: list[Claiming | Taken]) -> list[UUID]:
     """The runs that were taken; nothing else came back."""
     taken = [outcome for outcome in outcomes if isinstance(outcome, Taken)]
     assert [o for o in outcomes if not isinstance(o, Taken)] == [Nothing()] * (
@@ -164,9 +165,7 @@ STRANGE: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("whose", STRANGE)
-async def test_a_job_that_is_strange_is_left_to_oban(
-    dsn: str, two: list[Hand], whose: str
-) -> None:
+async def test_a_job_that_is_strange_is_left_to_oban(dsn: str, two: list[Hand], whose: str) -> None:
     hand, _ = two
     (run,) = await started(dsn, hand, LONE, 1)
     worker, args = STRANGE[whose]
@@ -217,9 +216,7 @@ async def test_a_cancelled_run_is_left_to_oban(dsn: str, two: list[Hand]) -> Non
         "select 1 from oban_jobs where args ->> 'run' = %s::text for update",
     ],
 )
-async def test_what_somebody_holds_isn_t_waited_for(
-    dsn: str, two: list[Hand], holds: str
-) -> None:
+async def test_what_somebody_holds_isn_t_waited_for(dsn: str, two: list[Hand], holds: str) -> None:
     """The run, in a host's transaction; its job, as Oban fetches it."""
     hand, _ = two
     held, free = await started(dsn, hand, LONE, 2)
@@ -318,9 +315,7 @@ def waiting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("waiting_at_once")
 @pytest.mark.parametrize("width", [1, 3])
-async def test_runs_that_wait_are_driven_in_the_places_that_are_taken(
-    dsn: str, width: int
-) -> None:
+async def test_runs_that_wait_are_driven_in_the_places_that_are_taken(dsn: str, width: int) -> None:
     places = Places()
     async with one_place(dsn, places, Probe(), places=width) as mesh:
         await begins(mesh, Quick, 40)
@@ -454,9 +449,9 @@ async def test_a_sweep_leaves_alone_what_is_being_taken(
 ) -> None:
     """The claim is durable and its driver doesn't know of it: the answer is on its way."""
     durable, arrives = asyncio.Event(), asyncio.Event()
-    claim: Callable[..., Awaitable[list[Claiming]]] = Writer.claim
+    claim = Writer.claim
 
-    async def slow(self: Writer, connection: Any, claims: Any) -> list[Claiming]:
+    async def slow(self: Writer, connection: Any, claims: Any) -> list[Claiming | Taken | Busy]:
         outcomes = await claim(self, connection, claims)
         if any(isinstance(one, Taken) for one in outcomes):
             durable.set()

@@ -23,6 +23,8 @@ from squid_mesh.store.records import (
     Outcome,
     Progress,
     Start,
+    Take,
+    Taken,
 )
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, Writer
@@ -59,7 +61,7 @@ class Hand:
         for first in range(0, len(starts), 100):
             await self.writer.start(self.connection, starts[first : first + 100])
 
-    async def claim(self, *claims: Claim) -> list[Claiming]:
+    async def claim(self, *claims: Claim | Take) -> list[Claiming | Taken]:
         """Claim steps, again while somebody holds their runs."""
         return await _until_free(self.writer.claim, self.connection, list(claims))
 

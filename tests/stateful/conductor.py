@@ -11,8 +11,8 @@ from uuid import UUID
 
 from squid_mesh import RetryLater, StepContext, StepError
 from squid_mesh.engine.retry import Failed
-from squid_mesh.runtime.jobs import Job
 from squid_mesh.runtime.intake import PutBack
+from squid_mesh.runtime.jobs import Job
 
 LATER = 1050.0
 """Seconds that `RetryLater` asks for."""

@@ -22,8 +22,8 @@ from psycopg_pool import AsyncConnectionPool
 from squid_mesh import Mesh
 from squid_mesh.engine.graph import Graph
 from squid_mesh.engine.states import RunStatus, StepStatus
-from squid_mesh.runtime.jobs import Job
 from squid_mesh.runtime.intake import PutBack
+from squid_mesh.runtime.jobs import Job
 from squid_mesh.runtime.process import Process
 from tests.rows import everything
 from tests.stateful import tables

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from math import ceil
 from typing import Any
-from uuid import UUID
 
 import psycopg
 from oban import Oban, Snooze
@@ -22,8 +21,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import scalar_row
 
 from squid_mesh.errors import InvalidConfig, NotInstalled
-from squid_mesh.runtime.jobs import Job
 from squid_mesh.runtime.intake import PutBack
+from squid_mesh.runtime.jobs import Job
 from squid_mesh.runtime.scheduling import Tick
 from squid_mesh.store.hosts import cursor_on
 
@@ -177,10 +176,7 @@ def is_full(oban: Oban, queue: str) -> bool:
     """
     info = oban.check_queue(queue)
     return (
-        info is not None
-        and not info.paused
-        and not info.meta
-        and len(info.running) == info.limit
+        info is not None and not info.paused and not info.meta and len(info.running) == info.limit
     )
 
 

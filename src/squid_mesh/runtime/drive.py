@@ -42,7 +42,6 @@ from squid_mesh.store.records import (
     Progress,
     Stale,
     Stopped,
-    Taken,
 )
 from squid_mesh.store.trouble import passes
 from squid_mesh.telemetry import Telemetry
@@ -87,37 +86,36 @@ class Driver:
         """Do one job. Returns `PutBack` when it came too early, or when an outcome got lost."""
         if self.intake.is_closed:
             return await self.intake.turn_away(job.id)
-        with self.intake.job():
+        with self.intake.job(), self.driving.of(job.run_id, job.step) as holding:
+            slice_ = Slice(job, holding, self._lease.now())
             try:
-                return await self._drive(job)
+                return await self._drive(slice_)
             except Lost:
                 return PutBack(1.0)  # the next delivery finds out what was written
             except Exception as error:
                 if passes(error):
                     return PutBack(1.0)
-                logger.exception("driving run %s from step %s failed", job.run_id, job.step)
+                run_id, step = slice_.job.run_id, slice_.job.step
+                logger.exception("driving run %s from step %s failed", run_id, step)
                 raise
 
-    async def _drive(self, job: Job) -> PutBack | None:
-        with self.driving.of(job.run_id, job.step) as holding:
-            slice_ = Slice(job, holding, self._lease.now())
-            claiming = await self._ledger.claim(job.run_id, job.step)
-            match claiming:
-                case NotYet(left):
-                    return PutBack(left)
-                case Overdue(definition):
-                    await self._time_out(job, definition)
-                    return None
-                case Nothing():
-                    return None
-                case Claimed():
-                    await self._drive_on(claiming, slice_)
-                    await self._take_along(slice_)
-                    return None
-                case Taken():
-                    raise AssertionError("a job asks for its own step")
-                case _:
-                    assert_never(claiming)
+    async def _drive(self, slice_: Slice) -> PutBack | None:
+        job = slice_.job
+        claiming = await self._ledger.claim(job.run_id, job.step)
+        match claiming:
+            case NotYet(left):
+                return PutBack(left)
+            case Overdue(definition):
+                await self._time_out(job, definition)
+                return None
+            case Nothing():
+                return None
+            case Claimed():
+                await self._drive_on(claiming, slice_)
+                await self._take_along(slice_)
+                return None
+            case _:
+                assert_never(claiming)
 
     async def _drive_on(self, claimed: Claimed, slice_: Slice) -> None:
         """Go on with a run from a claimed step for as long as it goes on here."""
@@ -145,9 +143,7 @@ class Driver:
                 return None
             claimed = taken.claimed
             slice_.holding.run_id, slice_.holding.steps = claimed.run_id, (claimed.step,)
-        slice_.job = Job.of(
-            taken.args, queue=before.queue, number=taken.job, waited=before.waited
-        )
+        slice_.job = Job.of(taken.args, queue=before.queue, number=taken.job, waited=before.waited)
         return claimed
 
     async def _step(self, claimed: Claimed, slice_: Slice) -> bool:

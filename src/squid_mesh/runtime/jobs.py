@@ -15,7 +15,7 @@ SLICE_SECONDS = 30.0
 """One job goes on inline for so long, then hands over: no run keeps a place in a queue for good."""
 
 TAKING_SECONDS = 1.0
-"""For so long a driver whose run is over goes on with the next one; then Oban has the place back."""
+"""A driver whose run is over goes on with the next one for so long; then Oban has the place."""
 
 WAITED_SECONDS = 0.02
 """A job that waited for longer than this wasn't the only one that found no place."""

@@ -108,7 +108,7 @@ class Ledger:
             name="starts",
             trouble=self._trouble,
         )
-        self._claims: Committer[Claim | Take, Claiming] = Committer(
+        self._claims: Committer[Claim | Take, Claiming | Taken] = Committer(
             committer,
             writer.claim,
             target=lambda claim: claim,
@@ -154,7 +154,9 @@ class Ledger:
 
     async def claim(self, run_id: UUID, step: str) -> Claiming:
         """Claim a step for its job."""
-        return await self._claims.submit(Claim(run_id, step))
+        claiming = await self._claims.submit(Claim(run_id, step))
+        assert not isinstance(claiming, Taken), "a job asks for its own step"
+        return claiming
 
     async def take(self, queue: str) -> Taken | None:
         """Claim the step whose job is next in a queue, and is gone with it. Raises `Lost`."""

@@ -76,7 +76,7 @@ class Recovery:
                 await self._end(interrupted, policy)
 
     def _is_lost(self, found: Interrupted, *, settled: bool) -> bool:
-        """Whether it isn't a step of this boot, claimed since the statement began, or being taken."""
+        """Whether it isn't a step of this boot, claimed since it was asked, or being taken."""
         held = not settled or (found.run_id, found.step) in self._driving
         return found.claim != self._ledger.boot or not held
 

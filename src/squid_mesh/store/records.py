@@ -242,4 +242,4 @@ class Ended:
 
 
 type Outcome = Advanced | Stale | Stopped | Ended
-type Claiming = Claimed | Taken | NotYet | Overdue | Nothing
+type Claiming = Claimed | NotYet | Overdue | Nothing

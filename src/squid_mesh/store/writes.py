@@ -92,8 +92,8 @@ class Writer:
         return None if row is None else row[0]
 
     async def claim(
-        self, connection: AsyncConnection[Any], claims: list[Claim | Take]
-    ) -> list[Claiming | Busy]:
+        self, connection: AsyncConnection[Any], claims: Sequence[Claim | Take]
+    ) -> list[Claiming | Taken | Busy]:
         """Claim steps; `Busy` for those whose run somebody else holds."""
         asked = {n: claim for n, claim in enumerate(claims) if isinstance(claim, Claim)}
         takers = _takers(claims)
@@ -112,7 +112,7 @@ class Writer:
             },
             prepare=True,
         )
-        outcomes: list[Claiming | Busy] = [BUSY] * len(claims)
+        outcomes: list[Claiming | Taken | Busy] = [BUSY] * len(claims)
         rows: list[tuple[Any, ...]] = await cursor.fetchall()
         stored = _stored(rows)
         for row in rows:

@@ -17,7 +17,7 @@ with next as materialized (
     lateral (select id, worker, args from {oban}.oban_jobs
              where state = 'available' and queue = q.queue
              order by priority, scheduled_at, id limit q.places for update skip locked) j
-  where j.worker = %(worker)s::text and jsonb_typeof(j.args->'step') = 'string'
+  where j.worker = %(worker)s::text
     and j.args->>'run' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
 ),
 asked as materialized (
