@@ -6,6 +6,7 @@ Nobody is overtaken, no run is driven twice, and what can't be claimed is left t
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -16,9 +17,11 @@ from oban import current_job
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from squid_mesh import Mesh, Payload, Workflow, complete, resource, step
+from squid_mesh import Mesh, Payload, Workflow, complete, resource, step, wait
 from squid_mesh.runtime.cancelling import cancel
+from squid_mesh.runtime.drive import Driver
 from squid_mesh.runtime.facts import NO_FACTS
+from squid_mesh.runtime.jobs import Slice
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.store.committer import Busy
 from squid_mesh.store.records import Claim, Claimed, Claiming, Nothing, Take, Taken
@@ -38,7 +41,7 @@ from tests.laws.worlds import (
     started,
     unsound,
 )
-from tests.meshes import BOUND, QUEUE, Probe, eventually, on_host
+from tests.meshes import BOUND, QUEUE, Probe, Workflows, eventually, on_host
 
 AVAILABLE = "select id from oban_jobs where state = 'available' order by priority, scheduled_at, id"
 JOB_OF = "select id from oban_jobs where args ->> 'run' = %s"
@@ -263,16 +266,28 @@ class Numbered(Payload):
     number: int
 
 
+customer: ContextVar[int | None] = ContextVar("customer", default=None)
+
+
 @dataclass
 class Places:
-    """Notes in which job each run was driven."""
+    """Notes in which job each run was driven, and what its first body found in its context."""
 
     jobs: dict[int, int | None] = field(default_factory=dict)
+    found: list[int | None] = field(default_factory=list)
+
+    @property
+    def fetched(self) -> int:
+        """How many jobs Oban fetched: a run that was taken along has none."""
+        return len([job for job in self.jobs.values() if job is not None])
 
 
 async def note(number: int, places: Places) -> None:
+    if number not in places.jobs:
+        places.found.append(customer.get())
     job = current_job()
     places.jobs[number] = None if job is None else job.id
+    customer.set(number)
 
 
 async def hold(number: int, probe: Probe) -> None:
@@ -285,6 +300,18 @@ class Quick(Workflow[Numbered]):
     flow = one >> two >> complete
 
 
+class Beside(Workflow[Numbered]):
+    x = step(note).takes(Numbered.number, resource(Places))
+    y = step(note).takes(Numbered.number, resource(Places))
+    z = step(note).takes(Numbered.number, resource(Places))
+
+
+class Sleeping(Workflow[Numbered]):
+    one = step(note).takes(Numbered.number, resource(Places))
+    nap = wait(timedelta(days=1))
+    flow = one >> nap >> complete
+
+
 class Holding(Workflow[Numbered]):
     only = step(hold).takes(Numbered.number, resource(Probe))
     flow = only >> complete
@@ -292,11 +319,15 @@ class Holding(Workflow[Numbered]):
 
 @asynccontextmanager
 async def one_place(
-    dsn: str, *resources: object, places: int = 1, **options: Any
+    dsn: str,
+    *resources: object,
+    places: int = 1,
+    workflows: Workflows = (Quick, Beside, Sleeping, Holding),
+    **options: Any,
 ) -> AsyncGenerator[Mesh]:
     """A mesh with hardly a place, so that jobs wait for it."""
     async with on_host(
-        dsn, [Quick, Holding], queues={QUEUE: places}, resources=resources, **options
+        dsn, workflows, queues={QUEUE: places}, resources=resources, **options
     ) as mesh:
         yield mesh
 
@@ -304,6 +335,9 @@ async def one_place(
 async def begins(mesh: Mesh, workflow: type[Workflow[Any]], runs: int) -> None:
     """So many runs of which all but the first few wait."""
     await mesh.start_runs(workflow, [{"number": number} for number in range(runs)])
+
+
+SWEEPING: dict[str, Any] = {"heartbeat": timedelta(seconds=0.1), "lease": timedelta(seconds=10)}
 
 
 @pytest.fixture
@@ -321,7 +355,8 @@ async def test_runs_that_wait_are_driven_in_the_places_that_are_taken(dsn: str, 
         await begins(mesh, Quick, 40)
         await eventually(lambda: all_ended(dsn))
     assert len(places.jobs) == 40
-    assert len(set(places.jobs.values())) < 20, "most without a job of their own"
+    assert places.fetched < 20, "most without a job of their own"
+    assert set(places.found) == {None}, "nothing of other runs"
     assert await every(dsn, "select 1 from oban_jobs where args ? 'run'") == []
     assert await unsound(dsn) == []
 
@@ -336,24 +371,34 @@ async def test_a_place_that_nobody_waited_for_is_given_back(
     async with one_place(dsn, places, Probe()) as mesh:
         await begins(mesh, Quick, 5)
         await eventually(lambda: all_ended(dsn))
-    assert len(set(places.jobs.values())) == 5
+    assert places.fetched == 5
     assert taking == []
 
 
 @pytest.mark.usefixtures("waiting_at_once")
-@pytest.mark.parametrize("limit", ["TAKING_SECONDS", "SLICE_STEPS", "SLICE_SECONDS"])
+@pytest.mark.parametrize("limit", ["TAKING_SECONDS", "SLICE_SECONDS"])
 async def test_a_place_is_given_back_in_time(
     dsn: str, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    """After a while, and after so many steps, whichever runs they are of."""
-    monkeypatch.setattr(f"squid_mesh.runtime.jobs.{limit}", 4 if limit == "SLICE_STEPS" else 0.0)
+    monkeypatch.setattr(f"squid_mesh.runtime.jobs.{limit}", 0.0)
     places = Places()
     async with one_place(dsn, places, Probe()) as mesh:
         await begins(mesh, Quick, 8)
         await eventually(lambda: all_ended(dsn))
-    jobs = list(places.jobs.values())
-    assert max(jobs.count(job) for job in jobs) <= (2 if limit == "SLICE_STEPS" else 1)
-    assert len(places.jobs) == 8
+    assert places.fetched == 8
+
+
+@pytest.mark.usefixtures("waiting_at_once")
+async def test_how_many_steps_a_run_may_have_is_its_own(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The steps of the run before don't count: none has to hand over in its middle."""
+    monkeypatch.setattr("squid_mesh.runtime.jobs.SLICE_STEPS", 3)
+    places = Places()
+    async with one_place(dsn, places, Probe()) as mesh:
+        await begins(mesh, Quick, 8)
+        await eventually(lambda: all_ended(dsn))
+    assert places.fetched == 1
 
 
 @pytest.mark.usefixtures("waiting_at_once")
@@ -398,6 +443,86 @@ async def test_nothing_is_taken_in_a_queue_that_is_paused(dsn: str) -> None:
 
 
 @pytest.mark.usefixtures("waiting_at_once")
+async def test_an_oban_that_stops_is_given_nothing(dsn: str) -> None:
+    """Its grace is for what is under way: a run that began now might be cut off by it."""
+    places, probe = Places(), Probe()
+    async with one_place(dsn, places, probe) as mesh:
+        await begins(mesh, Holding, 1)
+        await probe.has_begun(1)
+        await begins(mesh, Quick, 2)
+        stopping = asyncio.create_task(mesh._oban.stop())
+
+        async def is_left() -> bool:
+            return not await every(dsn, "select 1 from oban_producers where meta ? 'local_limit'")
+
+        await eventually(is_left)
+        probe.gate.set()
+        await stopping
+    assert places.jobs == {}
+
+
+@pytest.mark.usefixtures("waiting_at_once")
+async def test_a_run_that_breaks_its_driver_is_no_other_job_s_fault(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of ours in the second run leaves the job of the first one done."""
+    step = Driver._step
+
+    async def breaks(self: Driver, claimed: Claimed, slice_: Slice) -> bool:
+        if claimed.step == "two" and claimed.attempt == 1:
+            raise RuntimeError("a mistake of ours")
+        return await step(self, claimed, slice_)
+
+    monkeypatch.setattr(Driver, "_step", breaks)
+    probe = Probe()
+    async with one_place(dsn, Places(), probe, **SWEEPING) as mesh:
+        await begins(mesh, Sleeping, 1)
+        await eventually(lambda: every(dsn, "select 1 from squid_mesh.steps where step = 'nap'"))
+        await mesh._oban.pause_queue(QUEUE)
+        await begins(mesh, Holding, 1)
+        await begins(mesh, Quick, 1)
+        await mesh._oban.resume_queue(QUEUE)
+        probe.gate.set()
+        broken = "select run_id from squid_mesh.attempts where step = 'two'"
+        await eventually(lambda: every(dsn, broken))
+        ((run,),) = await every(dsn, broken)
+        assert f"driving run {run}" in caplog.text
+        assert await every(dsn, "select 1 from oban_jobs where errors <> '[]'") == []
+
+
+@pytest.mark.usefixtures("waiting_at_once")
+async def test_of_a_run_before_nothing_is_held(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that took its siblings along held all of its steps; the next holds its own."""
+    probe = Probe()
+    async with one_place(dsn, Places(), probe) as mesh:
+        await begins(mesh, Beside, 1)
+        await begins(mesh, Holding, 1)
+        await probe.has_begun(1)
+        (held,) = mesh._process.driver.driving.steps
+        assert held[1] == "only"
+        probe.gate.set()
+        await eventually(lambda: all_ended(dsn))
+
+
+@pytest.mark.usefixtures("waiting_at_once")
+async def test_one_that_can_t_do_what_it_has_gives_its_place_back(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has no code for runs would only park them, or put them off, one after the other."""
+    taking = counts(monkeypatch, Ledger, "take")
+    async with on_host(dsn, [Quick], queues={}, resources=[Places()]) as other:
+        await begins(other, Quick, 6)
+    async with one_place(dsn, Probe(), workflows=[Holding]):
+
+        async def are_parked() -> bool:
+            parked = "select 1 from squid_mesh.steps where needs is not null"
+            return len(await every(dsn, parked)) == 6
+
+        await eventually(are_parked)
+    assert taking == []
+
+
+@pytest.mark.usefixtures("waiting_at_once")
 async def test_a_mesh_that_ends_takes_nothing(dsn: str) -> None:
     places, probe = Places(), Probe()
     async with one_place(dsn, places, probe, grace=BOUND) as mesh:
@@ -439,7 +564,6 @@ async def are_swept(sweeps: list[str]) -> None:
     await eventually(are)
 
 
-SWEEPING: dict[str, Any] = {"heartbeat": timedelta(seconds=0.1), "lease": timedelta(seconds=10)}
 INTERRUPTED = "select run_id from squid_mesh.audit_events where type = 'interrupted'"
 
 

@@ -54,7 +54,10 @@ class CurrentDefinition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """Our jobs in one queue of Oban's. `oldest` is for how many seconds one has been available."""
+    """Our work in one queue of Oban's: jobs that wait in it, and steps under way (`executing`).
+
+    `oldest` is for how many seconds one has been available.
+    """
 
     queue: str
     available: int

@@ -31,7 +31,7 @@ from squid_mesh.runtime.settings import Gathered, Settings, listed, serve_some
 from squid_mesh.runtime.starter import Starter
 from squid_mesh.runtime.surroundings import Resources
 from squid_mesh.store import migrations
-from squid_mesh.store.connections import is_pooled
+from squid_mesh.store.connections import check, is_pooled
 from squid_mesh.store.hosts import cursor_on
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing
@@ -287,7 +287,7 @@ def _own_pool(dsn: str, size: int, *, is_direct: bool = True) -> Pool:
         min_size=1,
         max_size=size,
         kwargs={} if is_direct else {"prepare_threshold": None},
-        check=AsyncConnectionPool.check_connection,
+        check=check,
         reconnect_timeout=5.0,
     )
 

@@ -8,14 +8,17 @@ has none to acknowledge.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import assert_never
 from uuid import UUID
 
 from squid_mesh.engine.gates import Decided
-from squid_mesh.engine.states import RunStatus
+from squid_mesh.engine.states import RunStatus, StepStatus
+from squid_mesh.errors import WorkflowDefinitionError
 from squid_mesh.runtime.alarm import Alarm
 from squid_mesh.runtime.catalog import Catalog, Plan
 from squid_mesh.runtime.deciding import Decider
@@ -26,7 +29,7 @@ from squid_mesh.runtime.jobs import Job, Slice
 from squid_mesh.runtime.lease import Lease
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.runtime.perform import Performer
-from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on
+from squid_mesh.runtime.progress import Attempt, Outlook, candidates, go_on, progress
 from squid_mesh.runtime.results import Result, Settled, Sleep, Unfit
 from squid_mesh.runtime.settings import Settings
 from squid_mesh.runtime.telling import created, decided, log_failure, recorded, started
@@ -79,6 +82,7 @@ class Driver:
         self._alarm = alarm
         self._decider = decider
         self._is_full = is_full
+        self._context = copy_context()
         self.driving = Driving()
         self.intake = Intake(ledger.give_back)
 
@@ -90,13 +94,10 @@ class Driver:
             slice_ = Slice(job, holding, self._lease.now())
             try:
                 return await self._drive(slice_)
-            except Lost:
-                return PutBack(1.0)  # the next delivery finds out what was written
             except Exception as error:
-                if passes(error):
-                    return PutBack(1.0)
-                run_id, step = slice_.job.run_id, slice_.job.step
-                logger.exception("driving run %s from step %s failed", run_id, step)
+                if _is_trouble(error):
+                    return PutBack(1.0)  # the next delivery finds out what was written
+                logger.exception("driving run %s from step %s failed", job.run_id, job.step)
                 raise
 
     async def _drive(self, slice_: Slice) -> PutBack | None:
@@ -124,9 +125,22 @@ class Driver:
             pass
 
     async def _take_along(self, slice_: Slice) -> None:
-        """Go on with the runs that are next in the queue."""
-        while self._may_take(slice_) and (claimed := await self._take(slice_)):
-            await self._drive_on(claimed, slice_)
+        """Go on with the runs that are next in the queue. None of them is the job's any more.
+
+        Each has a task of its own: what a body left in its context is no other run's business.
+        """
+        while self._may_take(slice_):
+            try:
+                claimed = await self._take(slice_)
+                if claimed is None:
+                    return
+                driving = self._drive_on(claimed, slice_)
+                await asyncio.create_task(driving, context=self._context.copy())
+            except Exception as error:
+                if not _is_trouble(error):
+                    run_id = slice_.job.run_id
+                    logger.exception("driving run %s, or taking the next one, failed", run_id)
+                return
 
     def _may_take(self, slice_: Slice) -> bool:
         """Whether a place may be kept for another run: others wait, and nobody is to have it."""
@@ -135,7 +149,7 @@ class Driver:
     async def _take(self, slice_: Slice) -> Claimed | None:
         """Claim the step that is next in the queue: the slice is its job's from here on."""
         before = slice_.job
-        slice_.holding.steps = ()
+        slice_.holding.steps, slice_.holding.takes, slice_.steps = (), False, 0
         slice_.claimed_after = self._lease.now()
         with self.driving.taking():
             taken = await self._ledger.take(before.queue)
@@ -148,7 +162,10 @@ class Driver:
 
     async def _step(self, claimed: Claimed, slice_: Slice) -> bool:
         """Perform one claimed step, write what follows; whether `claimed` is the next one now."""
-        plan = await self._ledger.outlast(lambda: self._catalog.plan(claimed.definition))
+        try:
+            plan = await self._ledger.outlast(lambda: self._catalog.plan(claimed.definition))
+        except WorkflowDefinitionError as error:
+            return await self._leave(claimed, slice_, error)
         outlook = Outlook(
             plan,
             goes_on=lambda step: self._goes_on(plan, step, slice_),
@@ -157,6 +174,7 @@ class Driver:
         began = time.monotonic()
         if not self._may_begin(plan, claimed.step, slice_):
             later = Sleep(self._settings.until_handed_over())
+            slice_.gives_back = True
             return await self._record(claimed, outlook, later, slice_, began)
         if self._telemetry.is_heard:
             self._telemetry.tell(started(claimed))
@@ -168,12 +186,27 @@ class Driver:
             return await self._go_from(claimed, outlook, result, slice_, began)
         if isinstance(result, Unfit):
             result = await self._put_by(claimed, result)
+            slice_.gives_back = True
         try:
             return await self._record(claimed, outlook, result, slice_, began)
         except Refused as error:
             message = f"the database refused the result: {str(error).splitlines()[0]}"
             result = refusal("invalid_output", message, claimed.step, claimed.attempt)
             return await self._record(claimed, outlook, result, slice_, began)
+
+    async def _leave(self, claimed: Claimed, slice_: Slice, error: WorkflowDefinitionError) -> bool:
+        """Leave a step whose definition only newer code can read to a process that has it."""
+        logger.warning(
+            "step %s of run %s is offered to other processes: %s",
+            claimed.step,
+            claimed.run_id,
+            error,
+        )
+        slice_.gives_back = True
+        attempt = Attempt(claimed.run_id, claimed.step, claimed.attempt, slice_.job.id)
+        later = self._settings.until_handed_over()
+        await self._ledger.advance(progress(attempt, StepStatus.SCHEDULED, delay=later))
+        return False
 
     async def _time_out(self, job: Job, definition: str) -> None:
         """Nobody decided about an approval in time: its run goes on without."""
@@ -280,3 +313,8 @@ class Driver:
             loaded = await self._ledger.load(claimed.run_id)
             claimed.outputs, claimed.errors = loaded.outputs, loaded.errors
         return True
+
+
+def _is_trouble(error: Exception) -> bool:
+    """Whether it is the database's, or passes with it, and was told of where it was met."""
+    return isinstance(error, Lost) or passes(error)

@@ -64,6 +64,9 @@ class Slice:
     claimed_after: float
     """The moment before its present claim was asked for, as `Lease` counts."""
     steps: int = 0
+    """How many bodies of the present run."""
+    gives_back: bool = False
+    """Whether it had a step that it couldn't do: others are to have the next ones."""
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -74,7 +77,8 @@ class Slice:
     @property
     def may_take(self) -> bool:
         """Whether the place may be kept for a run whose job waits for one, as its own job did."""
-        return self.job.waited >= WAITED_SECONDS and self._age < TAKING_SECONDS
+        is_wanted = self.job.waited >= WAITED_SECONDS
+        return is_wanted and not self.gives_back and self._age < TAKING_SECONDS
 
     @property
     def _age(self) -> float:

@@ -108,10 +108,20 @@ class Ledger:
             name="starts",
             trouble=self._trouble,
         )
-        self._claims: Committer[Claim | Take, Claiming | Taken] = Committer(
+        self._takes: Committer[Take, Claiming | Taken] = Committer(
+            committer,
+            writer.claim,
+            target=lambda take: take,
+            drops=True,
+            heard=telemetry.flushes("takes"),
+            name="takes",
+            trouble=self._trouble,
+        )
+        self._claims: Committer[Claim, Claiming | Taken] = Committer(
             committer,
             writer.claim,
             target=lambda claim: claim,
+            drops=True,
             heard=telemetry.flushes("claims"),
             name="claims",
             trouble=self._trouble,
@@ -133,7 +143,7 @@ class Ledger:
 
     @property
     def _committers(self) -> tuple[Committer[Any, Any], ...]:
-        return (self._starts, self._claims, self._progress, self._loads)
+        return (self._starts, self._claims, self._takes, self._progress, self._loads)
 
     async def start(self) -> None:
         """Connect the committers. When one can't, the others have to be stopped."""
@@ -160,7 +170,7 @@ class Ledger:
 
     async def take(self, queue: str) -> Taken | None:
         """Claim the step whose job is next in a queue, and is gone with it. Raises `Lost`."""
-        taken = await self._claims.submit(Take(queue))
+        taken = await self._takes.submit(Take(queue))
         return taken if isinstance(taken, Taken) else None
 
     async def advance(self, progress: Progress) -> Outcome:

@@ -89,7 +89,8 @@ class Committer[Record, Outcome]:
     blame stands alone. One that met trouble which passes is tried again, after a pause and in
     groups half as large: should one record be the trouble (too large for the server's memory or
     its patience), it ends up alone and the others get past it. A record whose answer was lost is
-    written again, which changes nothing if it had been applied, and `confirm`ed.
+    written again, which changes nothing if it had been applied, and `confirm`ed. With `drops` a
+    record that nobody waits for any more isn't written.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Committer[Record, Outcome]:
         *,
         target: Callable[[Record], Hashable],
         confirm: Confirm[Record, Outcome] | None = None,
+        drops: bool = False,
         size: int = 100,
         heard: Heard | None = None,
         name: str = "flushes",
@@ -108,6 +110,7 @@ class Committer[Record, Outcome]:
         self._write = write
         self._target = target
         self._confirm = confirm
+        self._drops = drops
         self._size = size
         self._heard = heard
         self._queue: deque[_Entry[Record, Outcome]] = deque()
@@ -159,6 +162,8 @@ class Committer[Record, Outcome]:
         while True:
             await self._wake.wait()
             batch = self._take()
+            if not batch:
+                continue
             try:
                 await self._flush(batch)
             except asyncio.CancelledError:
@@ -178,6 +183,8 @@ class Committer[Record, Outcome]:
         targets: set[Hashable] = set()
         while self._queue and len(batch) < self._room:
             entry = self._queue.popleft()
+            if self._drops and entry.future.done():
+                continue
             target = self._target(entry.record)
             (later if target in targets else batch).append(entry)
             targets.add(target)

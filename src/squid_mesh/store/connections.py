@@ -1,7 +1,10 @@
-"""Connections of the engine's own, apart from the pool that steps use."""
+"""Connections of the engine's own, apart from the pool that steps use; and a pool's check."""
 
 from __future__ import annotations
 
+import os
+import select
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
@@ -10,6 +13,7 @@ import orjson
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import set_json_loads
+from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh.store import columns
 
@@ -47,6 +51,10 @@ set local random_page_cost = 1; set local jit = off
 """
 
 
+_FLUSH_BYTES = 4 * 1024 * 1024
+"""A large flush: a hundred outputs of 40 kB."""
+
+
 @asynccontextmanager
 async def snapshot(connection: AsyncConnection[Any]) -> AsyncGenerator[None]:
     """One moment of the database, for reading: no statement within sees what comes after it."""
@@ -79,12 +87,44 @@ async def connect(dsn: str, *, application: str = "squid_mesh") -> AsyncConnecti
 
 async def connect_committer(dsn: str) -> AsyncConnection[Any]:
     """A connection for group commits."""
-    return await _connect(dsn, "squid_mesh committer", f"{SESSION}; {_PLANS}")
+    connection = await _connect(dsn, "squid_mesh committer", f"{SESSION}; {_PLANS}")
+    _widen(connection.pgconn.socket)
+    return connection
+
+
+def _widen(number: int) -> None:
+    """Let a flush leave at once, however large its outputs, as far as the system allows.
+
+    Else the server waits for the rest until this process' event loop comes by, a dozen times over.
+    A TCP connection's buffer grows by itself, unless it is set.
+    """
+    with socket.socket(fileno=os.dup(number)) as end:
+        if end.family == socket.AF_UNIX:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _FLUSH_BYTES)
 
 
 async def connect_starter(dsn: str) -> AsyncConnection[Any]:
     """A connection for starts, which waits for nobody's uncommitted key."""
     return await _connect(dsn, "squid_mesh starter", f"{SESSION}; set lock_timeout = '5ms'")
+
+
+async def check(connection: AsyncConnection[Any]) -> None:
+    """Of a pool's connection: raise when it broke while nobody used it.
+
+    A server that ends a connection says so. Only where something has come is it asked: psycopg's
+    own check, which always asks, is a round trip for each use.
+    """
+    if _has_news(connection.pgconn.socket):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+def _has_news(number: int) -> bool:
+    """Whether there is something to read, or nobody at the other end."""
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(number, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 async def is_pooled(dsn: str) -> bool:

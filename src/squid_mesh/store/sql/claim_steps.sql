@@ -1,7 +1,7 @@
 -- Claims steps for their jobs, and the steps of the jobs that are next in a queue for drivers that have room for
 -- another run: the claim is durable before a body starts (law 1).
--- Locks: the next jobs, then the runs, without waiting; a record whose run is held by somebody else comes back
--- as nothing.
+-- Locks: the next jobs and the runs, waiting for none of them; a record whose run is held by somebody else comes
+-- back as nothing.
 -- What is next is what Oban would fetch, in its order. A job that isn't ours, or whose step can't be claimed now,
 -- stays there and is counted: nobody is overtaken. One whose step is claimed is gone with that.
 -- The limit makes the planner expect one record, so that it looks runs up by their key whatever the
