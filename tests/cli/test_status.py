@@ -131,6 +131,23 @@ async def test_jobs_in_a_queue_that_nobody_serves_are_unhealthy(dsn: str) -> Non
     }
 
 
+async def test_steps_under_way_are_counted_whether_they_have_a_job_or_not(dsn: str) -> None:
+    """One that was taken along has none."""
+    async with worker("connected", dsn=dsn) as process:
+        await process.up()
+        for _ in range(2):
+            await start(dsn, host.Held)
+            await process.begun()
+        execute(dsn, b"delete from oban_jobs where id = (select min(id) from oban_jobs)")
+        _, facts = await judged(dsn)
+        process.send(signal.SIGKILL)
+        await process.ended()
+    assert {queue["queue"]: queue["executing"] for queue in facts["queues"]} == {
+        "second": 0,
+        "squid_mesh": 2,
+    }
+
+
 async def test_jobs_that_are_not_ours_are_the_hosts_own_affair(dsn: str) -> None:
     execute(dsn, _NOBODYS)
     _, facts = await judged(dsn)

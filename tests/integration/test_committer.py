@@ -311,6 +311,22 @@ async def test_whoever_gives_up_waiting_does_not_disturb_the_others(
     assert await committer.submit(Record(3)) == "wrote 3"
 
 
+@pytest.mark.parametrize("drops", [False, True])
+async def test_what_nobody_waits_for_any_more_may_be_dropped(
+    table: Table,
+    drops: bool,  # noqa: FBT001 (parametrized)
+) -> None:
+    """A claim isn't made for a driver that is gone; progress is written, whoever waits."""
+    async with running(table, drops=drops) as committer:
+        first = await held_flush(table, committer)
+        (one,) = submit(committer, Record(1))
+        one.cancel()
+        table.gate.set()
+        await first
+        await committer.submit(Record(2))
+    assert await table.values() == ([0, 2] if drops else [0, 1, 2])
+
+
 async def test_a_record_that_is_the_trouble_ends_up_alone(table: Table) -> None:
     """One that is too much for the server, not for what it holds: the others get past it."""
     async with running(table) as committer:

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
+from psycopg.types.json import Json
 
 from squid_mesh import Mesh, NoPayload, Workflow
 from tests.clock import every, one
@@ -13,6 +14,7 @@ from tests.laws.journal import Journal
 from tests.laws.processes import worker
 from tests.laws.versions import After, Before, Moved, extra
 from tests.laws.worker import HEARTBEAT, LEASE
+from tests.laws.workflows import Chain
 from tests.laws.worlds import unsound
 from tests.meshes import ended, eventually, history, on_host, statuses, step_of
 
@@ -127,4 +129,35 @@ async def test_an_old_process_leaves_a_newer_run_to_a_process_that_has_its_code(
     assert await every(dsn, "select 1 from squid_mesh.attempts") == []
     (jobs,) = await one(dsn, "select last_value from oban_jobs_id_seq")
     assert jobs <= 20, "a storm"
+    assert await unsound(dsn) == []
+
+
+async def test_a_run_whose_definition_only_newer_code_can_read_is_left_to_that(
+    dsn: str, journal: Journal
+) -> None:
+    """Nobody holds its step meanwhile, though the process that can't read it goes on."""
+    async with running(dsn, journal, Chain, queues={}) as newer:
+        run = (await newer.start_run(Chain)).id
+    of_the_run = "where version = (select definition from squid_mesh.runs where id = %s)"
+    ((spec,),) = await every(dsn, f"select spec from squid_mesh.definitions {of_the_run}", run)  # noqa: S608
+    await every(
+        dsn,
+        f"update squid_mesh.definitions set spec = '{{\"format\": 99}}' {of_the_run}",  # noqa: S608
+        run,
+    )
+    put_back = "select attempt from squid_mesh.steps where status = 'scheduled'"
+    async with worker(dsn, module=After.__module__, handover=0.4):
+        await eventually(lambda: every(dsn, put_back))
+        assert await every(dsn, put_back) in ([(0,)], [])
+        await every(
+            dsn,
+            f"update squid_mesh.definitions set spec = %s::json {of_the_run}",  # noqa: S608
+            Json(spec),
+            run,
+        )
+        async with running(dsn, journal, Chain) as newer:
+            details = await ended(newer, run)
+    assert details.status == "completed"
+    assert [len(state.attempts) for state in details.steps] == [1, 1, 1]
+    assert await every(dsn, "select 1 from squid_mesh.attempts") == []
     assert await unsound(dsn) == []

@@ -452,10 +452,10 @@ async def test_an_oban_that_stops_is_given_nothing(dsn: str) -> None:
         await begins(mesh, Quick, 2)
         stopping = asyncio.create_task(mesh._oban.stop())
 
-        async def is_left() -> bool:
-            return not await every(dsn, "select 1 from oban_producers where meta ? 'local_limit'")
+        async def has_begun_to_stop() -> bool:
+            return bool(mesh._oban._producers[QUEUE]._stopping.is_set())
 
-        await eventually(is_left)
+        await eventually(has_begun_to_stop)
         probe.gate.set()
         await stopping
     assert places.jobs == {}
