@@ -1,13 +1,15 @@
-"""The bare group-commit floor: the flush statement by itself, on groups that are ready made.
+"""The bare group-commit floor: the engine's statements by themselves, on ready-made groups.
 
-No queue, no drivers, no bodies, no JSON: one connection writes the same rows in groups of 200, one
-after the other. What the engine doesn't reach of it is what the rest of the engine costs. Alone, a
-run is its seven commits, one after the other: its start, a claim and five completions.
+No queue, no drivers, no bodies, no JSON: one process writes the same rows in groups of 100, one
+after the other: the starts of a group, its claims, and five times its completions. What the engine
+doesn't reach of it is what the rest of the engine costs. Alone, a run is those seven commits.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -24,34 +26,43 @@ from squid_mesh.store.records import Claim, Progress, Start
 from squid_mesh.store.statements import Statements
 from squid_mesh.store.writes import Queueing, Writer
 
-GROUP = 200
+GROUP = 100
 NAMES = ("one", "two", "three", "four", "five")
 
 
 async def measure(dsn: str, load: Load) -> Measured:
-    """Write the progress of whole groups, place by place."""
-    mesh = Mesh.connect(dsn, workflows=[Chain], queues={}, install=True)
-    async with mesh:
+    """Write whole runs, a group at a time."""
+    async with writing(dsn) as (starts, flushes, writer):
+        with Meter(dsn) as meter:
+            for _ in range(load.runs // GROUP):
+                await complete(flushes, writer, await claimed(starts, flushes, writer, GROUP))
+        idle = [await _alone(starts, flushes, writer) for _ in range(load.idle_runs)]
+        return meter.measured(load.runs // GROUP * GROUP * STEPS, idle=idle)
+
+
+@asynccontextmanager
+async def writing(
+    dsn: str,
+) -> AsyncGenerator[tuple[AsyncConnection[Any], AsyncConnection[Any], Writer]]:
+    """Connections as the engine makes them, for starts and for the rest, and a boot's writer."""
+    async with Mesh.connect(dsn, workflows=[Chain], queues={}, install=True):
         pass  # tables and the definition are there now
     async with await connect(dsn) as starts, await connect_committer(dsn) as flushes:
         boot = await _boot(starts)
-        writer = Writer(Statements(), Queueing("nowhere", "squid_mesh.floor"), boot)
-        groups = [await _claimed(starts, flushes, writer, GROUP) for _ in range(load.runs // GROUP)]
-        with Meter(dsn) as meter:
-            for place in range(STEPS):
-                for group in groups:
-                    await writer.advance(flushes, [_progress(run, place) for run in group])
-        idle = [await _alone(starts, flushes, writer) for _ in range(load.idle_runs)]
-        return meter.measured(len(groups) * GROUP * STEPS, idle=idle)
+        yield starts, flushes, Writer(Statements(), Queueing("nowhere", "squid_mesh.floor"), boot)
+
+
+async def complete(flushes: AsyncConnection[Any], writer: Writer, runs: list[Any]) -> None:
+    """Write the five completions of a group."""
+    for place in range(STEPS):
+        await writer.advance(flushes, [_progress(run, place) for run in runs])
 
 
 async def _alone(
     starts: AsyncConnection[Any], flushes: AsyncConnection[Any], writer: Writer
 ) -> float:
     began = time.perf_counter()
-    (run,) = await _claimed(starts, flushes, writer, 1)
-    for place in range(STEPS):
-        await writer.advance(flushes, [_progress(run, place)])
+    await complete(flushes, writer, await claimed(starts, flushes, writer, 1))
     return time.perf_counter() - began
 
 
@@ -64,7 +75,7 @@ async def _boot(connection: AsyncConnection[Any]) -> int:
     return int(row[0])
 
 
-async def _claimed(
+async def claimed(
     starts: AsyncConnection[Any], flushes: AsyncConnection[Any], writer: Writer, count: int
 ) -> list[Any]:
     """So many runs whose first step is claimed."""

@@ -15,8 +15,6 @@ from bench.meter import Meter
 from bench.pace import pace
 from squid_mesh import Mesh, Payload, Workflow, complete, step
 
-STARTERS = 8
-
 
 class ChainPayload(Payload):
     """A run's number, and what its steps do."""
@@ -86,7 +84,7 @@ LIVE = "select exists (select from squid_mesh.runs where outcome is null)"
 
 
 async def measure(dsn: str, load: Load) -> Measured:
-    """Start runs one by one from a few starters, drive them, then some alone; check a few."""
+    """As many clients as places start runs, one after the other; then some come alone."""
     workflow = SyncChain if load.sync else Chain
     chains = Chains(workflow, load)
     options: dict[str, Any] = {

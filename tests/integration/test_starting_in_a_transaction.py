@@ -210,6 +210,7 @@ async def test_a_key_that_a_stricter_transaction_cannot_see(
     assert "roll back and try again" in caught.value.__notes__[0]
     assert await (await host.execute("select number from orders")).fetchall() == [(1,)]
     await host.rollback()
+    await ended(mesh, run.id)  # a run that is being written to would be a conflict again
     again = await mesh.start_run(TakeOrder, Order(number=1), key="mine", conn=host)
     assert (again.id, again.created) == (run.id, False)
 

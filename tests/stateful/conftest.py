@@ -4,7 +4,7 @@ from collections.abc import Generator
 
 import pytest
 
-from squid_mesh.runtime import drive
+from squid_mesh.runtime import jobs
 
 # Before they are imported: what they assert is explained as in a test.
 pytest.register_assert_rewrite("tests.stateful.stage", "tests.stateful.model")
@@ -15,7 +15,7 @@ from tests.stateful.playing import Theatre  # noqa: E402
 
 @pytest.fixture
 def theatre(dsn: str, monkeypatch: pytest.MonkeyPatch) -> Generator[Theatre]:
-    monkeypatch.setattr(drive, "SLICE_STEPS", model.MOST_STEPS)
+    monkeypatch.setattr(jobs, "SLICE_STEPS", model.MOST_STEPS)
     theatre = Theatre(dsn)
     try:
         yield theatre
