@@ -259,7 +259,7 @@ async def test_runs_that_wait_for_a_place_cost_no_fetch_and_no_acknowledgement(
         await mesh.start_runs(Chain, [NoPayload()] * runs)
 
     found = await quiet.cost_of(start_many, taken=runs - PLACES)
-    ours = {"start_runs": 1, "claim_steps": waves + 1, "advance_chain": 5 * waves}
+    ours = {"start_runs": 1, "claim_steps": 1, "take_steps": waves, "advance_chain": 5 * waves}
     compare(found, cost(ours, obans=(3, PLACES, 6), commits=2 + 6 * waves))
 
 

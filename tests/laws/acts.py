@@ -120,9 +120,15 @@ async def find_by_key(_: Stage) -> Act:
 
 @act
 async def claim_steps(stage: Stage) -> Act:
-    claims: list[Claim | Take] = [Take(stage.writer.queueing.queue)]
-    claims += [Claim(await stage.started(), "only") for _ in range(2)]
+    claims = [Claim(await stage.started(), "only") for _ in range(2)]
     return lambda connection: stage.writer.claim(connection, claims)
+
+
+@act
+async def take_steps(stage: Stage) -> Act:
+    await stage.started()
+    takes = [Take(stage.writer.queueing.queue) for _ in range(2)]
+    return lambda connection: stage.writer.take(connection, takes)
 
 
 @act

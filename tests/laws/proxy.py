@@ -182,6 +182,7 @@ def _executed(kind: bytes, link: _Link, body: bytes) -> str:
 _STATEMENTS = (
     "start_runs",
     "claim_steps",
+    "take_steps",
     "advance_chain",
     "advance_steps",
     "fail_run",

@@ -100,11 +100,11 @@ async def begun(hand: Hand) -> dict[str, Callable[[], Awaitable[object]]]:
     to_claim = await claims(LONE, "only")
     siblings = await hand.claimed(*await claims(PAIR, "left", "right"))
     await hand.start(*(LONE.start() for _ in range(GROUP)))
-    to_take: list[Claim | Take] = [Take(writer.queueing.queue) for _ in range(GROUP)]
+    to_take = [Take(writer.queueing.queue) for _ in range(GROUP)]
     joins = list(map(PAIR.completed, siblings))
     return {
         "claim_steps": lambda: writer.claim(connection, to_claim),
-        "claim_steps, of the next jobs": lambda: writer.claim(connection, to_take),
+        "take_steps": lambda: writer.take(connection, to_take),
         "advance_chain, going on": await held("completes and goes on"),
         "advance_chain, at the end": await held("completes and ends", job=1),
         "advance_steps, retries": await held("is tried again"),

@@ -20,6 +20,7 @@ from squid_mesh.store.records import (
     Claimed,
     Claiming,
     FirstStep,
+    Nothing,
     Outcome,
     Progress,
     Start,
@@ -61,9 +62,13 @@ class Hand:
         for first in range(0, len(starts), 100):
             await self.writer.start(self.connection, starts[first : first + 100])
 
-    async def claim(self, *claims: Claim | Take) -> list[Claiming | Taken]:
+    async def claim(self, *claims: Claim) -> list[Claiming]:
         """Claim steps, again while somebody holds their runs."""
         return await _until_free(self.writer.claim, self.connection, list(claims))
+
+    async def take(self, *takes: Take) -> list[Taken | Nothing]:
+        """Claim the steps that are next in queues."""
+        return await _until_free(self.writer.take, self.connection, list(takes))
 
     async def claimed(self, *claims: Claim) -> list[Claimed]:
         """Claim steps that surely can be."""

@@ -20,6 +20,7 @@ from squid_mesh.store.records import (
     Claiming,
     Interrupted,
     Loaded,
+    Nothing,
     Outcome,
     Progress,
     Released,
@@ -108,16 +109,16 @@ class Ledger:
             name="starts",
             trouble=self._trouble,
         )
-        self._takes: Committer[Take, Claiming | Taken] = Committer(
+        self._takes: Committer[Take, Taken | Nothing] = Committer(
             committer,
-            writer.claim,
+            writer.take,
             target=lambda take: take,
             drops=True,
             heard=telemetry.flushes("takes"),
             name="takes",
             trouble=self._trouble,
         )
-        self._claims: Committer[Claim, Claiming | Taken] = Committer(
+        self._claims: Committer[Claim, Claiming] = Committer(
             committer,
             writer.claim,
             target=lambda claim: claim,
@@ -164,9 +165,7 @@ class Ledger:
 
     async def claim(self, run_id: UUID, step: str) -> Claiming:
         """Claim a step for its job."""
-        claiming = await self._claims.submit(Claim(run_id, step))
-        assert not isinstance(claiming, Taken), "a job asks for its own step"
-        return claiming
+        return await self._claims.submit(Claim(run_id, step))
 
     async def take(self, queue: str) -> Taken | None:
         """Claim the step whose job is next in a queue, and is gone with it. Raises `Lost`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cached_property
 from importlib.resources import files
 from typing import Any, LiteralString, cast
@@ -10,13 +11,15 @@ from typing import Any, LiteralString, cast
 from squid_mesh.definition.values import is_storable
 from squid_mesh.errors import InvalidConfig, shown
 
+_PART = re.compile(r"\{(\w+)\}")
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 class Statements:
     """SQL by the name of its file: `statements["claim_steps"]`.
 
-    The two schemas are validated identifiers; everything else in a statement is a parameter.
+    The two schemas are validated identifiers; everything else in a statement is a parameter. What
+    statements have in common is in `sql/parts`.
     """
 
     def __init__(self, schema: str = "squid_mesh", oban: str = "public") -> None:
@@ -35,10 +38,10 @@ class Statements:
 
     @cached_property
     def _all(self) -> dict[str, LiteralString]:
-        folder = files("squid_mesh.store").joinpath("sql")
+        parts = dict(_read("parts"))
         return {
-            file.name.removesuffix(".sql"): self.fill(file.read_text(encoding="utf-8"))
-            for file in folder.iterdir()
+            name: self.fill(_PART.sub(lambda part: parts.get(part[1], part[0]), text))
+            for name, text in _read(".")
         }
 
     def fill(self, text: str) -> LiteralString:
@@ -56,3 +59,10 @@ class Statements:
     def rest(self) -> str:
         """Where a watched run is told of that has ended or paused: its id and its status."""
         return f"{self.schema}.rest"
+
+
+def _read(folder: str) -> Iterator[tuple[str, str]]:
+    """The names and texts of a folder's files."""
+    for file in files("squid_mesh.store").joinpath("sql", folder).iterdir():
+        if file.name.endswith(".sql"):
+            yield file.name.removesuffix(".sql"), file.read_text(encoding="utf-8")

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -92,39 +91,57 @@ class Writer:
         return None if row is None else row[0]
 
     async def claim(
-        self, connection: AsyncConnection[Any], claims: Sequence[Claim | Take]
-    ) -> list[Claiming | Taken | Busy]:
+        self, connection: AsyncConnection[Any], claims: Sequence[Claim]
+    ) -> list[Claiming | Busy]:
         """Claim steps; `Busy` for those whose run somebody else holds."""
-        asked = {n: claim for n, claim in enumerate(claims) if isinstance(claim, Claim)}
-        takers = _takers(claims)
         cursor = await connection.execute(
             self.statements["claim_steps"],
             {
-                "ord": Ints(list(asked)),
-                "run": Uuids([claim.run_id for claim in asked.values()]),
-                "step": Texts([claim.step for claim in asked.values()]),
-                "queue": Texts(list(takers)),
-                "places": Ints([len(numbers) for numbers in takers.values()]),
+                "ord": Ints(range(len(claims))),
+                "run": Uuids([claim.run_id for claim in claims]),
+                "step": Texts([claim.step for claim in claims]),
                 "n": len(claims),
+                "boot": self.boot,
+                "heard": self.heard,
+            },
+            prepare=True,
+        )
+        outcomes: list[Claiming | Busy] = [BUSY] * len(claims)
+        rows: list[tuple[Any, ...]] = await cursor.fetchall()
+        stored = _stored(rows)
+        for number, *claimed, due_in in rows:
+            if claimed[_ATTEMPT]:
+                outcomes[number] = _claimed(claimed, stored)
+            elif isinstance(outcomes[number], Busy):
+                outcomes[number] = _unclaimed(due_in, claimed[_DEFINITION])
+        return outcomes
+
+    async def take(
+        self, connection: AsyncConnection[Any], takes: Sequence[Take]
+    ) -> list[Taken | Nothing | Busy]:
+        """Claim the steps that are next in queues; `Nothing` where there are no more."""
+        places: defaultdict[str, list[int]] = defaultdict(list)
+        for number, take in enumerate(takes):
+            places[take.queue].append(number)
+        cursor = await connection.execute(
+            self.statements["take_steps"],
+            {
+                "queue": Texts(list(places)),
+                "places": Ints([len(numbers) for numbers in places.values()]),
+                "n": len(takes),
                 "worker": self.queueing.worker,
                 "boot": self.boot,
                 "heard": self.heard,
             },
             prepare=True,
         )
-        outcomes: list[Claiming | Taken | Busy] = [BUSY] * len(claims)
+        outcomes: list[Taken | Nothing | Busy] = [Nothing()] * len(takes)
         rows: list[tuple[Any, ...]] = await cursor.fetchall()
         stored = _stored(rows)
-        for row in rows:
-            number, attempt = row[:2]
-            if number is None:
-                outcomes[takers[row[18]].pop()] = Taken(_claimed(row, stored), *row[19:])
-            elif attempt:
-                outcomes[number] = _claimed(row, stored)
-            elif isinstance(outcomes[number], Busy):
-                outcomes[number] = _unclaimed(row[9], row[3])
-        for number in chain.from_iterable(takers.values()):
-            outcomes[number] = Nothing()
+        for job, *claimed in rows:
+            said = claimed[_JOB]
+            number = places[said["queue"]].pop()
+            outcomes[number] = Taken(_claimed(claimed, stored), job, said["args"])
         return outcomes
 
     async def load(self, connection: AsyncConnection[Any], runs: list[UUID]) -> list[Loaded | Busy]:
@@ -391,29 +408,24 @@ def _unclaimed(due_in: float | None, definition: str) -> Claiming:
 _NOTHING_STORED = Loaded({}, {})
 
 
-def _takers(claims: Sequence[Claim | Take]) -> dict[str, list[int]]:
-    """By queue, which of these want what is next in it."""
-    takers: defaultdict[str, list[int]] = defaultdict(list)
-    for number, claim in enumerate(claims):
-        if isinstance(claim, Take):
-            takers[claim.queue].append(number)
-    return takers
+_JOB, _ATTEMPT, _DEFINITION = 2, 3, 5
+"""Places in a row of a claim, after its number."""
 
 
 def _stored(rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Loaded]:
     """What runs have stored, which comes with the first claim of each."""
     stored: dict[UUID, Loaded] = {}
     for row in rows:
-        outputs, errors = row[10:12]
+        outputs, errors = row[12:14]
         if outputs or errors:
-            stored[row[16]] = Loaded(outputs or {}, errors or {})
+            stored[row[1]] = Loaded(outputs or {}, errors or {})
     return stored
 
 
-def _claimed(row: tuple[Any, ...], stored: Mapping[UUID, Loaded]) -> Claimed:
+def _claimed(row: Sequence[Any], stored: Mapping[UUID, Loaded]) -> Claimed:
     """A claim; siblings share what is stored, and what a driver adds to it is its own."""
-    attempt, queue, definition, workflow, trigger, window_at, payload, resume = row[1:9]
-    begins, trace, waited, age, run_id, step = row[12:18]
+    run_id, step, _, attempt, queue, definition, workflow, trigger, window_at, payload = row[:10]
+    resume, _, _, begins, trace, waited, age = row[10:]
     loaded = stored.get(run_id, _NOTHING_STORED)
     return Claimed(
         run_id=run_id,

@@ -57,7 +57,7 @@ class Failure:
 class Flushed:
     """A group of `records` was written, in so many seconds: one round trip and one commit.
 
-    `kind` is `starts`, `claims`, `progress` or `loads`.
+    `kind` is `starts`, `claims`, `takes`, `progress` or `loads`.
     """
 
     kind: str
