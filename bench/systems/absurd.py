@@ -14,6 +14,7 @@ from absurd_sdk import AsyncAbsurd
 
 from bench.load import STEPS, Load, Measured
 from bench.meter import Meter
+from bench.outputs import outputs
 from bench.pace import pace
 
 QUEUE = "default"
@@ -27,7 +28,7 @@ class Tasks:
         self.app = AsyncAbsurd(dsn)
         self._spawner = AsyncAbsurd(dsn)
         self._load = load
-        self._text = load.output()
+        outputs.text = load.output()
         self._numbers = itertools.count()
         self._done: dict[int, asyncio.Event] = {}
         self.app.register_task(name="chain")(self._chain)
@@ -43,7 +44,7 @@ class Tasks:
         pace.begin(number, first=place == 0)
         if self._load.io_ms:
             await asyncio.sleep(self._load.io_ms / 1000)
-        return {"number": number, "text": self._text}
+        return outputs.of(number)
 
     async def spawn(self) -> asyncio.Event:
         """Start one; set when it is done."""

@@ -11,42 +11,43 @@ from dbos import DBOS
 
 from bench.load import STEPS, Load, Measured
 from bench.meter import Meter
+from bench.outputs import outputs
 from bench.pace import pace
 
 
 @DBOS.step()
-async def one_step(number: int, place: int, io_ms: float, text: str) -> dict[str, Any]:
+async def one_step(number: int, place: int, io_ms: float) -> dict[str, Any]:
     """Pass it on."""
     pace.begin(number, first=place == 0)
     if io_ms:
         await asyncio.sleep(io_ms / 1000)
-    return {"number": number, "text": text}
+    return outputs.of(number)
 
 
 @DBOS.workflow()
-async def chain(number: int, io_ms: float, text: str) -> dict[str, Any]:
+async def chain(number: int, io_ms: float) -> dict[str, Any]:
     """Five async steps, one after the other."""
     result: dict[str, Any] = {}
     for place in range(STEPS):
-        result = await one_step(number, place, io_ms, text)
+        result = await one_step(number, place, io_ms)
     return result
 
 
 @DBOS.step()
-def one_sync_step(number: int, place: int, io_ms: float, text: str) -> dict[str, Any]:
+def one_sync_step(number: int, place: int, io_ms: float) -> dict[str, Any]:
     """Pass it on, in a thread."""
     pace.begin(number, first=place == 0)
     if io_ms:
         time.sleep(io_ms / 1000)
-    return {"number": number, "text": text}
+    return outputs.of(number)
 
 
 @DBOS.workflow()
-def sync_chain(number: int, io_ms: float, text: str) -> dict[str, Any]:
+def sync_chain(number: int, io_ms: float) -> dict[str, Any]:
     """Five plain functions, one after the other."""
     result: dict[str, Any] = {}
     for place in range(STEPS):
-        result = one_sync_step(number, place, io_ms, text)
+        result = one_sync_step(number, place, io_ms)
     return result
 
 
@@ -68,7 +69,7 @@ async def measure(dsn: str, load: Load) -> Measured:
     """As many workflows as asked for at a time, then some alone."""
     launch(dsn, threads=max(64, load.at_a_time))
     numbers = itertools.count()
-    text = load.output()
+    outputs.text = load.output()
     places = asyncio.Semaphore(load.at_a_time)
 
     async def alone() -> float:
@@ -76,11 +77,11 @@ async def measure(dsn: str, load: Load) -> Measured:
         number = next(numbers)
         if load.sync:
             handle: Any = await asyncio.to_thread(
-                DBOS.start_workflow, sync_chain, number, load.io_ms, text
+                DBOS.start_workflow, sync_chain, number, load.io_ms
             )
             await asyncio.to_thread(handle.get_result)
         else:
-            handle = await DBOS.start_workflow_async(chain, number, load.io_ms, text)
+            handle = await DBOS.start_workflow_async(chain, number, load.io_ms)
             await handle.get_result()
         return time.perf_counter() - began
 

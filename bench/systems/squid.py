@@ -12,6 +12,7 @@ import psycopg
 from bench.endings import Endings
 from bench.load import STEPS, Load, Measured
 from bench.meter import Meter
+from bench.outputs import outputs
 from bench.pace import pace
 from squid_mesh import Mesh, Payload, Workflow, complete, step
 
@@ -21,15 +22,14 @@ class ChainPayload(Payload):
 
     number: int
     io_ms: float = 0.0
-    text: str = ""
 
 
-async def first(number: int, io_ms: float, text: str) -> dict[str, Any]:
+async def first(number: int, io_ms: float) -> dict[str, Any]:
     """Begin."""
     pace.begin(number, first=True)
     if io_ms:
         await asyncio.sleep(io_ms / 1000)
-    return {"number": number, "text": text}
+    return outputs.of(number)
 
 
 async def following(before: dict[str, Any], io_ms: float) -> dict[str, Any]:
@@ -40,12 +40,12 @@ async def following(before: dict[str, Any], io_ms: float) -> dict[str, Any]:
     return before
 
 
-def first_sync(number: int, io_ms: float, text: str) -> dict[str, Any]:
+def first_sync(number: int, io_ms: float) -> dict[str, Any]:
     """Begin, in a thread."""
     pace.begin(number, first=True)
     if io_ms:
         time.sleep(io_ms / 1000)
-    return {"number": number, "text": text}
+    return outputs.of(number)
 
 
 def following_sync(before: dict[str, Any], io_ms: float) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def following_sync(before: dict[str, Any], io_ms: float) -> dict[str, Any]:
 class Chain(Workflow[ChainPayload]):
     """Five async steps, one after the other."""
 
-    one = step(first).takes(ChainPayload.number, ChainPayload.io_ms, ChainPayload.text)
+    one = step(first).takes(ChainPayload.number, ChainPayload.io_ms)
     two = step(following).takes(one.output, ChainPayload.io_ms)
     three = step(following).takes(two.output, ChainPayload.io_ms)
     four = step(following).takes(three.output, ChainPayload.io_ms)
@@ -71,7 +71,7 @@ class Chain(Workflow[ChainPayload]):
 class SyncChain(Workflow[ChainPayload]):
     """Five plain functions, one after the other."""
 
-    one = step(first_sync).takes(ChainPayload.number, ChainPayload.io_ms, ChainPayload.text)
+    one = step(first_sync).takes(ChainPayload.number, ChainPayload.io_ms)
     two = step(following_sync).takes(one.output, ChainPayload.io_ms)
     three = step(following_sync).takes(two.output, ChainPayload.io_ms)
     four = step(following_sync).takes(three.output, ChainPayload.io_ms)
@@ -86,6 +86,7 @@ LIVE = "select exists (select from squid_mesh.runs where outcome is null)"
 async def measure(dsn: str, load: Load) -> Measured:
     """As many clients as places start runs, one after the other; then some come alone."""
     workflow = SyncChain if load.sync else Chain
+    outputs.text = load.output()
     chains = Chains(workflow, load)
     options: dict[str, Any] = {
         "workflows": [workflow],
@@ -122,7 +123,6 @@ class Chains:
     def __init__(self, workflow: type[Workflow[ChainPayload]], load: Load) -> None:
         self._workflow = workflow
         self._load = load
-        self._output = load.output()
         self._numbers = itertools.count()
 
     async def start(self, mesh: Mesh, count: int) -> None:
@@ -139,7 +139,7 @@ class Chains:
 
     def _payload(self) -> ChainPayload:
         number = next(self._numbers)
-        return ChainPayload(number=number, io_ms=self._load.io_ms, text=self._output)
+        return ChainPayload(number=number, io_ms=self._load.io_ms)
 
 
 async def _check(mesh: Mesh) -> None:
