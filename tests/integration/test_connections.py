@@ -8,14 +8,22 @@ import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from squid_mesh import NoPayload, Workflow, complete, step
-from squid_mesh.store.connections import connect, connect_committer, connect_starter, lively
+from squid_mesh.store.connections import (
+    check,
+    connect,
+    connect_committer,
+    connect_starter,
+    lively,
+)
 from tests.clock import every
 from tests.meshes import eventually, on_host, play
 
@@ -149,3 +157,51 @@ async def test_a_mesh_goes_on_when_its_connections_fall_silent(dsn: str) -> None
             return await every(dsn, "select alive_at from squid_mesh.workers") != seen
 
         await eventually(beats)
+
+
+async def test_a_pool_hands_out_no_connection_that_broke_meanwhile(dsn: str) -> None:
+    """And asks the server only about one that it has heard of: else it costs a round trip."""
+    async with AsyncConnectionPool[AsyncConnection[Any]](
+        dsn, open=False, min_size=1, max_size=1, check=check
+    ) as pool:
+        async with pool.connection() as connection:
+            broken = connection.info.backend_pid
+        last = "select query from pg_stat_activity where pid = %s"
+        async with pool.connection() as connection:
+            await connection.execute("select 'the last'")
+        async with pool.connection():
+            assert await every(dsn, last, broken) == [("COMMIT",)], "nothing was asked"
+        await every(dsn, "select pg_terminate_backend(%s)", broken)
+        async with pool.connection() as connection:
+            assert connection.info.backend_pid != broken
+            await connection.execute("select 1")
+
+
+async def test_a_notice_on_an_idle_connection_is_no_end(dsn: str) -> None:
+    """Something has come, and the server answers: it is used on."""
+    async with AsyncConnectionPool[AsyncConnection[Any]](
+        dsn, open=False, min_size=1, max_size=1, check=check
+    ) as pool:
+        async with pool.connection() as connection:
+            await connection.execute("listen something")
+            pid = connection.info.backend_pid
+        await every(dsn, "notify something")
+        async with pool.connection() as connection:
+            assert connection.info.backend_pid == pid
+
+
+async def test_a_flush_of_large_outputs_leaves_at_once(dsn: str) -> None:
+    """As far as the system allows; of TCP it is the system's own affair."""
+    async with await connect(dsn) as plain, await connect_committer(dsn) as committer:
+        assert _room(committer) >= _room(plain)
+        assert _room(committer) >= min(_most_room(), 4 * 1024 * 1024)
+
+
+def _room(connection: AsyncConnection[Any]) -> int:
+    """Bytes that the system takes before anybody reads them."""
+    with socket.socket(fileno=os.dup(connection.pgconn.socket)) as end:
+        return end.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+
+def _most_room() -> int:
+    return int(Path("/proc/sys/net/core/wmem_max").read_text(encoding="ascii"))
