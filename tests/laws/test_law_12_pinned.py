@@ -1,6 +1,8 @@
 """A run executes the graph it started with, whatever the process that takes over declares."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +16,7 @@ from tests.laws.journal import Journal
 from tests.laws.processes import worker
 from tests.laws.versions import After, Before, Moved, extra
 from tests.laws.worker import HEARTBEAT, LEASE
-from tests.laws.workflows import Chain
+from tests.laws.workflows import Chain, LongSleep
 from tests.laws.worlds import unsound
 from tests.meshes import ended, eventually, history, on_host, statuses, step_of
 
@@ -132,12 +134,13 @@ async def test_an_old_process_leaves_a_newer_run_to_a_process_that_has_its_code(
     assert await unsound(dsn) == []
 
 
-async def test_a_run_whose_definition_only_newer_code_can_read_is_left_to_that(
-    dsn: str, journal: Journal
-) -> None:
-    """Nobody holds its step meanwhile, though the process that can't read it goes on."""
-    async with running(dsn, journal, Chain, queues={}) as newer:
-        run = (await newer.start_run(Chain)).id
+@asynccontextmanager
+async def unreadable(
+    dsn: str, journal: Journal, workflow: type[Workflow[NoPayload]]
+) -> AsyncGenerator[UUID]:
+    """A run that a process has parked, which goes on, as it can't read its definition."""
+    async with running(dsn, journal, workflow, queues={}) as newer:
+        run = (await newer.start_run(workflow)).id
     of_the_run = "where version = (select definition from squid_mesh.runs where id = %s)"
     ((spec,),) = await every(dsn, f"select spec from squid_mesh.definitions {of_the_run}", run)  # noqa: S608
     await every(
@@ -145,19 +148,32 @@ async def test_a_run_whose_definition_only_newer_code_can_read_is_left_to_that(
         f"update squid_mesh.definitions set spec = '{{\"format\": 99}}' {of_the_run}",  # noqa: S608
         run,
     )
-    put_back = "select attempt from squid_mesh.steps where status = 'scheduled'"
-    async with worker(dsn, module=After.__module__, handover=0.4):
-        await eventually(lambda: every(dsn, put_back))
-        assert await every(dsn, put_back) in ([(0,)], [])
+    async with worker(dsn, module=After.__module__):
+        await eventually(partial(parked, dsn, run))
         await every(
             dsn,
             f"update squid_mesh.definitions set spec = %s::json {of_the_run}",  # noqa: S608
             Json(spec),
             run,
         )
-        async with running(dsn, journal, Chain) as newer:
-            details = await ended(newer, run)
+        yield run
+
+
+async def test_a_run_whose_definition_only_newer_code_can_read_is_left_to_that(
+    dsn: str, journal: Journal
+) -> None:
+    """Nobody holds its step meanwhile."""
+    async with unreadable(dsn, journal, Chain) as run, running(dsn, journal, Chain) as newer:
+        details = await ended(newer, run)
     assert details.status == "completed"
     assert [len(state.attempts) for state in details.steps] == [1, 1, 1]
     assert await every(dsn, "select 1 from squid_mesh.attempts") == []
+    assert await unsound(dsn) == []
+
+
+async def test_a_wait_that_was_left_to_newer_code_is_waited_for(dsn: str, journal: Journal) -> None:
+    """It was claimed by a process that could do nothing with it, and has not begun to wait."""
+    asleep = "select 1 from squid_mesh.steps where due_at > now() + interval '29 days'"
+    async with unreadable(dsn, journal, LongSleep), running(dsn, journal, LongSleep):
+        await eventually(lambda: every(dsn, asleep))
     assert await unsound(dsn) == []

@@ -157,13 +157,11 @@ def own_oban(pool: Any, name: str, queues: dict[str, int]) -> Oban:
     The mesh has drained when it stops, so what runs still has had its time. It hardly waits for
     other jobs to end before it fetches: where many end at once, their drivers take others along.
     """
-    settings = {
+    settings: dict[str, Any] = {
         queue: {"limit": limit, "debounce_interval": DEBOUNCE_SECONDS}
         for queue, limit in queues.items()
     }
-    return Oban(
-        pool=pool, name=f"squid_mesh.{name}", queues={**settings}, shutdown_grace_period=0.0
-    )
+    return Oban(pool=pool, name=f"squid_mesh.{name}", queues=settings, shutdown_grace_period=0.0)
 
 
 def is_started(oban: Oban) -> bool:
@@ -195,10 +193,15 @@ def _is_stopping(oban: Oban, queue: str) -> bool:
 
 
 def keep_only(oban: Oban, queues: Mapping[str, int]) -> None:
-    """Let an Oban that isn't started yet forget its queues, but for these with these limits."""
+    """Let an Oban that isn't started yet forget its queues, but for these with these limits.
+
+    What else was said of a queue stands.
+    """
     producers: dict[str, Any] = getattr(oban, "_producers", {})
-    for queue, limit in queues_of(oban).items():
-        if queues.get(queue) != limit:
+    for queue in queues_of(oban):
+        if queue in queues:
+            producers[queue]._limit = queues[queue]  # noqa: SLF001 (it isn't started: no call scales it)
+        else:
             del producers[queue]
 
 

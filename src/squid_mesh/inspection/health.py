@@ -56,7 +56,8 @@ class CurrentDefinition:
 class Queue:
     """Our work in one queue of Oban's: jobs that wait in it, and steps under way (`executing`).
 
-    `oldest` is for how many seconds one has been available.
+    Jobs are those of every mesh on this Oban, steps those of this schema. `oldest` is for how many
+    seconds one has been available.
     """
 
     queue: str

@@ -6,6 +6,7 @@ log text), come from the loaded code when it still has the step.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,10 @@ from squid_mesh.definition.values import Codec
 from squid_mesh.definition.workflow import Workflow, name_of_workflow
 from squid_mesh.engine.compatibility import misfits
 from squid_mesh.engine.graph import Graph
-from squid_mesh.errors import InvalidConfig, UnknownWorkflow, shown
+from squid_mesh.errors import InvalidConfig, UnknownWorkflow, WorkflowDefinitionError, shown
 from squid_mesh.runtime.settings import Gathered, listed
+
+logger = logging.getLogger(__name__)
 
 type LoadDocument = Callable[[str], Awaitable[bytes]]
 """Reads the document of a definition's version from the database."""
@@ -100,6 +103,7 @@ class Catalog:
             extra = _inspected(listed("actions", actions))
         config.tell()
         self._actions = self._known_actions(extra)
+        self._unreadable: dict[str, WorkflowDefinitionError] = {}
         self._plans = {
             d.version: self._plan(d.spec, is_current=True, payload=Codec(d.payload))
             for d in self.definitions.values()
@@ -133,11 +137,26 @@ class Catalog:
         return self.definitions[name]
 
     async def plan(self, version: str) -> Plan:
-        """The plan of a definition, read from the database when this code doesn't declare it."""
+        """The plan of a definition, read from the database when this code doesn't declare it.
+
+        Raises `WorkflowDefinitionError` for what only newer code can read. That is told once.
+        """
+        if version in self._unreadable:
+            raise self._unreadable[version].with_traceback(None)
         if version not in self._plans:
-            stored = document.from_json(await self._load(version), actions=Everything())
-            self._plans[version] = self._plan(stored, is_current=False)
+            self._plans[version] = self._plan(await self._read(version), is_current=False)
         return self._plans[version]
+
+    async def _read(self, version: str) -> WorkflowSpec:
+        loaded = await self._load(version)
+        try:
+            return document.from_json(loaded, actions=Everything())
+        except WorkflowDefinitionError as error:
+            logger.warning(
+                "definition %s is left to processes that can read it: %s", version, error
+            )
+            self._unreadable[version] = error
+            raise
 
     def _known_actions(self, extra: Iterable[Action]) -> dict[str, Action]:
         known = {action.name: action for action in extra}

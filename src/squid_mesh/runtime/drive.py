@@ -20,6 +20,7 @@ from squid_mesh.engine.gates import Decided
 from squid_mesh.engine.states import RunStatus, StepStatus
 from squid_mesh.errors import WorkflowDefinitionError
 from squid_mesh.runtime.alarm import Alarm
+from squid_mesh.runtime.bodies import is_being_cancelled
 from squid_mesh.runtime.catalog import Catalog, Plan
 from squid_mesh.runtime.deciding import Decider
 from squid_mesh.runtime.driving import Driving
@@ -107,8 +108,7 @@ class Driver:
             case NotYet(left):
                 return PutBack(left)
             case Overdue(definition):
-                await self._time_out(job, definition)
-                return None
+                return await self._time_out(job, definition)
             case Nothing():
                 return None
             case Claimed():
@@ -136,7 +136,9 @@ class Driver:
                     return
                 driving = self._drive_on(claimed, slice_)
                 await asyncio.create_task(driving, context=self._context.copy())
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                    raise
                 if not _is_trouble(error):
                     run_id = slice_.job.run_id
                     logger.exception("driving run %s, or taking the next one, failed", run_id)
@@ -195,32 +197,36 @@ class Driver:
             return await self._record(claimed, outlook, result, slice_, began)
 
     async def _leave(self, claimed: Claimed, slice_: Slice, error: WorkflowDefinitionError) -> bool:
-        """Leave a step whose definition only newer code can read to a process that has it."""
-        logger.warning(
-            "step %s of run %s is offered to other processes: %s",
-            claimed.step,
-            claimed.run_id,
-            error,
-        )
+        """Park a step whose definition this code can't read: a process that can releases it."""
         slice_.gives_back = True
         attempt = Attempt(claimed.run_id, claimed.step, claimed.attempt, slice_.job.id)
-        later = self._settings.until_handed_over()
-        await self._ledger.advance(progress(attempt, StepStatus.SCHEDULED, delay=later))
+        unfit = Unfit(f"definition {claimed.definition}", str(error))
+        parked = progress(attempt, StepStatus.PENDING, needs=unfit.action)
+        outcome = await self._ledger.advance(parked)
+        if isinstance(outcome, Ended):
+            if self._telemetry.is_heard:
+                for event in recorded(claimed, unfit, parked, outcome, 0.0):
+                    self._telemetry.tell(event)
+            self._ended(claimed.run_id, outcome.status)
         return False
 
-    async def _time_out(self, job: Job, definition: str) -> None:
+    async def _time_out(self, job: Job, definition: str) -> PutBack | None:
         """Nobody decided about an approval in time: its run goes on without."""
-        plan = await self._catalog.plan(definition)
+        try:
+            plan = await self._ledger.outlast(lambda: self._catalog.plan(definition))
+        except WorkflowDefinitionError:
+            return PutBack(self._settings.until_handed_over())
         moved = await self._ledger.decide(
             lambda conn: self._decider.time_out(conn, job.run_id, plan, job.step)
         )
         if moved is None:
-            return
+            return None
         if self._telemetry.is_heard:
             workflow = plan.graph.spec.name
             for event in decided(job.run_id, workflow, moved, Decided.TIMED_OUT):
                 self._telemetry.tell(event)
         self._ended(job.run_id, moved.status)
+        return None
 
     def _may_begin(self, plan: Plan, step: str, slice_: Slice) -> bool:
         """Whether a body may begin: one that is to run once at most, only under an unbroken lease.
@@ -315,6 +321,6 @@ class Driver:
         return True
 
 
-def _is_trouble(error: Exception) -> bool:
+def _is_trouble(error: BaseException) -> bool:
     """Whether it is the database's, or passes with it, and was told of where it was met."""
     return isinstance(error, Lost) or passes(error)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from squid_mesh.engine.states import RunStatus, StepStatus
+from squid_mesh.errors import WorkflowDefinitionError
 from squid_mesh.runtime.catalog import Catalog
 from squid_mesh.runtime.driving import Driving
 from squid_mesh.runtime.failures import refusal
@@ -166,6 +167,8 @@ class Recovery:
         """Whether this code can read a definition; newer code's may be beyond it."""
         try:
             await self._catalog.plan(definition)
+        except WorkflowDefinitionError:
+            return False
         except Exception:
             logger.exception("definition %s can't be read: its runs are left alone", definition)
             return False

@@ -1,6 +1,6 @@
 """Group commit: what gathers during one flush is written by the next, in one statement.
 
-Under light load a group is one record and waits for nothing; under heavy load hundreds share a
+Under light load a group is one record and waits for nothing; under heavy load a hundred share a
 round trip and a commit. A caller goes on only when its own record is durable.
 """
 

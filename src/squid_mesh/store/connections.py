@@ -6,7 +6,7 @@ import os
 import select
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, LiteralString
 
 import orjson
@@ -88,19 +88,19 @@ async def connect(dsn: str, *, application: str = "squid_mesh") -> AsyncConnecti
 async def connect_committer(dsn: str) -> AsyncConnection[Any]:
     """A connection for group commits."""
     connection = await _connect(dsn, "squid_mesh committer", f"{SESSION}; {_PLANS}")
-    _widen(connection.pgconn.socket)
+    if connection.info.host.startswith("/"):
+        _widen(connection.pgconn.socket)
     return connection
 
 
 def _widen(number: int) -> None:
-    """Let a flush leave at once, however large its outputs, as far as the system allows.
+    """Let a flush leave a Unix socket at once, however large, as far as the system allows.
 
     Else the server waits for the rest until this process' event loop comes by, a dozen times over.
-    A TCP connection's buffer grows by itself, unless it is set.
+    The buffer of a TCP connection grows by itself, unless it is set.
     """
-    with socket.socket(fileno=os.dup(number)) as end:
-        if end.family == socket.AF_UNIX:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _FLUSH_BYTES)
+    with socket.socket(fileno=os.dup(number)) as end, suppress(OSError):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _FLUSH_BYTES)
 
 
 async def connect_starter(dsn: str) -> AsyncConnection[Any]:
