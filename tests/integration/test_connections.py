@@ -171,7 +171,7 @@ async def test_a_pool_hands_out_no_connection_that_broke_meanwhile(dsn: str) -> 
             await connection.execute("select 'the last'")
         async with pool.connection():
             assert await every(dsn, last, broken) == [("COMMIT",)], "nothing was asked"
-        await every(dsn, "select pg_terminate_backend(%s)", broken)
+        await every(dsn, "select pg_terminate_backend(%s, 5000)", broken)
         async with pool.connection() as connection:
             assert connection.info.backend_pid != broken
             await connection.execute("select 1")

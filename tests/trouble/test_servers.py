@@ -95,7 +95,7 @@ async def test_it_has_no_connection_left_for_a_mesh_that_starts(dsn: str) -> Non
     async with own_pool(dsn, max_size=2) as pool:
         oban = oban_on(pool)
         mesh = Mesh(pool, oban=oban, workflows=WORKFLOWS, resources=[Tally()])
-        for left in range(1, 8):
+        for left in range(1, 9):
             async with AsyncExitStack() as others, occupied(others, dsn) as operator:
                 await takes_every_place(others, dsn, but=left)
                 with pytest.raises(psycopg.OperationalError, match="too many clients"):
