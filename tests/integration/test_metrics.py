@@ -109,7 +109,8 @@ async def test_how_long_a_step_was_ready_before_it_was_claimed(
     async with measured(dsn, probe, sdk) as mesh:
         await ended(mesh, run.id)
     points = sdk.points("squid_mesh.queue.wait_time")
-    assert set(points) == {("on_loop", "Bodies")}
+    of_the_run = {point for point in points if point[1] != "Daily"}  # which that hour may bring
+    assert of_the_run == {("on_loop", "Bodies")}
     waited = points["on_loop", "Bodies"].sum
     assert HOUR.total_seconds() <= waited < HOUR.total_seconds() + 60
 
