@@ -7,7 +7,7 @@ from typing import Any
 from oban import Oban
 
 from squid_mesh import Mesh, NoPayload, Workflow, complete, resource, step
-from squid_mesh.dispatch.oban import is_full
+from squid_mesh.dispatch.oban import is_full, keep_only, queues_of
 from squid_mesh.runtime.intake import PutBack
 from squid_mesh.runtime.jobs import Job
 from tests.clock import every, one
@@ -180,3 +180,16 @@ async def is_resumed(oban: Oban) -> bool:
 async def has_places(oban: Oban, places: int) -> bool:
     info = oban.check_queue(QUEUE)
     return info is not None and info.limit == places
+
+
+async def test_a_queue_that_is_kept_keeps_what_else_was_said_of_it(dsn: str) -> None:
+    async with own_pool(dsn) as pool:
+        options: dict[str, Any] = {QUEUE: {"limit": 5, "debounce_interval": 0.002}, "other": 5}
+        oban = Oban(pool=pool, name="narrowed", queues=options)
+        keep_only(oban, {QUEUE: 2, "new": 3})
+        assert queues_of(oban) == {QUEUE: 2}
+        assert oban._producers[QUEUE]._debounce_interval == 0.002
+        async with oban:
+            info = oban.check_queue(QUEUE)
+            assert info is not None
+            assert (info.limit, info.meta) == (2, {})

@@ -9,16 +9,21 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.types.json import Json
 
-from squid_mesh import Mesh, NoPayload, Workflow
+from squid_mesh import Mesh, NoPayload, RunStatus, Workflow
+from squid_mesh.runtime.cancelling import cancel
+from squid_mesh.runtime.facts import NO_FACTS
+from squid_mesh.runtime.intake import PutBack
+from squid_mesh.runtime.jobs import Job
+from squid_mesh.telemetry import Event, RunEnded
 from tests.clock import every, one
 from tests.conformance import conforms
 from tests.laws.journal import Journal
 from tests.laws.processes import worker
 from tests.laws.versions import After, Before, Moved, extra
 from tests.laws.worker import HEARTBEAT, LEASE
-from tests.laws.workflows import Chain, LongSleep
-from tests.laws.worlds import unsound
-from tests.meshes import ended, eventually, history, on_host, statuses, step_of
+from tests.laws.workflows import Chain, Gated, LongSleep
+from tests.laws.worlds import STATEMENTS, unsound
+from tests.meshes import BOUND, ended, eventually, history, on_host, statuses, step_of
 
 NAME = extra.__module__ + ":extra"
 
@@ -177,3 +182,49 @@ async def test_a_wait_that_was_left_to_newer_code_is_waited_for(dsn: str, journa
     async with unreadable(dsn, journal, LongSleep), running(dsn, journal, LongSleep):
         await eventually(lambda: every(dsn, asleep))
     assert await unsound(dsn) == []
+
+
+async def test_a_run_that_is_cancelled_while_it_can_t_be_read_ends_and_is_told_of(
+    dsn: str, journal: Journal
+) -> None:
+    """Its step is claimed by then: to put that down is the run's end."""
+    async with running(dsn, journal, Chain, queues={}) as newer:
+        run = (await newer.start_run(Chain)).id
+    told: list[Event] = []
+    async with running(dsn, journal, Before, observers=[told.append], queues={}) as old:
+        job = Job(run_id=run, step="a", queue="squid_mesh", id=None)
+
+        async def cancelled_and_unreadable(_: str) -> bytes:
+            async with await AsyncConnection.connect(dsn) as host:
+                await cancel(host, STATEMENTS, run, NO_FACTS)
+            return b'{"format": 99}'
+
+        old._catalog._load = cancelled_and_unreadable
+        await old._process.driver.drive(job)
+    assert await every(dsn, "select status from squid_mesh.runs") == [("cancelled",)]
+    assert [(e.run_id, e.status) for e in told if isinstance(e, RunEnded)] == [(run, "cancelled")]
+    assert await unsound(dsn) == []
+
+
+async def test_a_deadline_whose_definition_can_t_be_read_is_put_back(
+    dsn: str, journal: Journal
+) -> None:
+    """Not failed, with Oban's long backoff: another process is to have it soon."""
+    async with running(dsn, journal, Gated) as newer:
+        run = (await newer.start_run(Gated)).id
+        await newer.wait_for_run(run, until=frozenset({RunStatus.PAUSED}), timeout=BOUND)
+    await every(
+        dsn,
+        "update squid_mesh.steps set due_at = now() - interval '1 minute' where run_id = %s"
+        " and status = 'paused'",
+        run,
+    )
+    async with running(dsn, journal, Before, queues={}) as old:
+
+        async def unreadable(_: str) -> bytes:
+            return b'{"format": 99}'
+
+        old._catalog._load = unreadable
+        job = Job(run_id=run, step="gate", queue="squid_mesh", id=None)
+        assert isinstance(await old._process.driver.drive(job), PutBack)
+    assert await every(dsn, "select status from squid_mesh.runs") == [("paused",)]

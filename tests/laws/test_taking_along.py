@@ -3,7 +3,7 @@
 Whoever has the step's job keeps it, and so does whoever locks it at this moment.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -23,18 +23,12 @@ from squid_mesh.store.records import (
     Stopped,
 )
 from tests.clock import every, one
-from tests.laws.worlds import STATEMENTS, Hand, Shape, hands, ledger_of, started, unsound
+from tests.laws.worlds import STATEMENTS, Hand, Shape, ledger_of, started, unsound
 
 PARTS = [f"x{n}" for n in range(6)]
 FAN = Shape("parts", dict.fromkeys(PARTS, ()) | {"end": tuple(PARTS)})
 JOBS = "select count(*) from oban_jobs where args ->> 'run' = %s"
 RUNNING = "select count(*) from squid_mesh.steps where run_id = %s and status = 'running'"
-
-
-@pytest.fixture
-async def two(dsn: str) -> AsyncGenerator[list[Hand]]:
-    async with hands(dsn, 2) as both:
-        yield both
 
 
 def completed(claimed: Claimed) -> Progress:

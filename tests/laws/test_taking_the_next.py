@@ -17,14 +17,24 @@ from oban import current_job
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from squid_mesh import Mesh, Payload, Workflow, complete, resource, step, wait
+from squid_mesh import (
+    Mesh,
+    Payload,
+    StepContext,
+    Workflow,
+    complete,
+    context,
+    resource,
+    step,
+    wait,
+)
 from squid_mesh.runtime.cancelling import cancel
 from squid_mesh.runtime.drive import Driver
 from squid_mesh.runtime.facts import NO_FACTS
 from squid_mesh.runtime.jobs import Slice
 from squid_mesh.runtime.ledger import Ledger
 from squid_mesh.store.committer import Busy
-from squid_mesh.store.records import Claim, Claimed, Nothing, Take, Taken
+from squid_mesh.store.records import Claim, Claimed, Take, Taken
 from squid_mesh.store.writes import Writer
 from tests.clock import every, one
 from tests.laws.journal import Journal
@@ -37,7 +47,6 @@ from tests.laws.worlds import (
     STATEMENTS,
     Hand,
     all_ended,
-    hands,
     started,
     unsound,
 )
@@ -47,13 +56,7 @@ AVAILABLE = "select id from oban_jobs where state = 'available' order by priorit
 JOB_OF = "select id from oban_jobs where args ->> 'run' = %s"
 
 
-@pytest.fixture
-async def two(dsn: str) -> AsyncGenerator[list[Hand]]:
-    async with hands(dsn, 2) as both:
-        yield both
-
-
-def runs_of(outcomes: list[Taken | Nothing]) -> list[UUID]:
+def runs_of(outcomes: list[Taken | None]) -> list[UUID]:
     """The runs that were taken."""
     return [outcome.claimed.run_id for outcome in outcomes if isinstance(outcome, Taken)]
 
@@ -135,7 +138,7 @@ async def test_queues_are_apart(dsn: str, two: list[Hand]) -> None:
     outcomes = await hand.take(Take("other"), Take(QUEUE), Take("other"), Take("nowhere"))
     assert runs_of(outcomes[:1] + outcomes[2:3]) == [there]
     assert runs_of(outcomes[1:2]) == [here]
-    assert outcomes[3] == Nothing()
+    assert outcomes[3] is None
 
 
 async def test_nobody_is_overtaken(dsn: str, two: list[Hand]) -> None:
@@ -307,6 +310,19 @@ class Sleeping(Workflow[Numbered]):
     flow = one >> nap >> complete
 
 
+async def cancel_itself(at: StepContext) -> None:
+    if at.attempt == 1:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+
+class Ending(Workflow[Numbered]):
+    only = step(cancel_itself).takes(context)
+    flow = only >> complete
+
+
 class Holding(Workflow[Numbered]):
     only = step(hold).takes(Numbered.number, resource(Probe))
     flow = only >> complete
@@ -317,7 +333,7 @@ async def one_place(
     dsn: str,
     *resources: object,
     places: int = 1,
-    workflows: Workflows = (Quick, Beside, Sleeping, Holding),
+    workflows: Workflows = (Quick, Beside, Sleeping, Ending, Holding),
     **options: Any,
 ) -> AsyncGenerator[Mesh]:
     """A mesh with hardly a place, so that jobs wait for it."""
@@ -330,6 +346,15 @@ async def one_place(
 async def begins(mesh: Mesh, workflow: type[Workflow[Any]], runs: int) -> None:
     """So many runs of which all but the first few wait."""
     await mesh.start_runs(workflow, [{"number": number} for number in range(runs)])
+
+
+async def driven(dsn: str, runs: int, *, places: int = 1) -> Places:
+    """Have so many runs driven that all begin to wait at once."""
+    notes = Places()
+    async with one_place(dsn, notes, Probe(), places=places) as mesh:
+        await begins(mesh, Quick, runs)
+        await eventually(lambda: all_ended(dsn))
+    return notes
 
 
 SWEEPING: dict[str, Any] = {"heartbeat": timedelta(seconds=0.1), "lease": timedelta(seconds=10)}
@@ -345,10 +370,7 @@ def waiting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("waiting_at_once")
 @pytest.mark.parametrize("width", [1, 3])
 async def test_runs_that_wait_are_driven_in_the_places_that_are_taken(dsn: str, width: int) -> None:
-    places = Places()
-    async with one_place(dsn, places, Probe(), places=width) as mesh:
-        await begins(mesh, Quick, 40)
-        await eventually(lambda: all_ended(dsn))
+    places = await driven(dsn, 40, places=width)
     assert len(places.jobs) == 40
     assert places.fetched < 20, "most without a job of their own"
     assert set(places.found) == {None}, "nothing of other runs"
@@ -362,11 +384,7 @@ async def test_a_place_that_nobody_waited_for_is_given_back(
     """Where Oban hands jobs out at once, there is nothing to ask for."""
     monkeypatch.setattr("squid_mesh.runtime.jobs.WAITED_SECONDS", BOUND.total_seconds())
     taking = counts(monkeypatch, Ledger, "take")
-    places = Places()
-    async with one_place(dsn, places, Probe()) as mesh:
-        await begins(mesh, Quick, 5)
-        await eventually(lambda: all_ended(dsn))
-    assert places.fetched == 5
+    assert (await driven(dsn, 5)).fetched == 5
     assert taking == []
 
 
@@ -376,11 +394,7 @@ async def test_a_place_is_given_back_in_time(
     dsn: str, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     monkeypatch.setattr(f"squid_mesh.runtime.jobs.{limit}", 0.0)
-    places = Places()
-    async with one_place(dsn, places, Probe()) as mesh:
-        await begins(mesh, Quick, 8)
-        await eventually(lambda: all_ended(dsn))
-    assert places.fetched == 8
+    assert (await driven(dsn, 8)).fetched == 8
 
 
 @pytest.mark.usefixtures("waiting_at_once")
@@ -389,11 +403,7 @@ async def test_how_many_steps_a_run_may_have_is_its_own(
 ) -> None:
     """The steps of the run before don't count: none has to hand over in its middle."""
     monkeypatch.setattr("squid_mesh.runtime.jobs.SLICE_STEPS", 3)
-    places = Places()
-    async with one_place(dsn, places, Probe()) as mesh:
-        await begins(mesh, Quick, 8)
-        await eventually(lambda: all_ended(dsn))
-    assert places.fetched == 1
+    assert (await driven(dsn, 8)).fetched == 1
 
 
 @pytest.mark.usefixtures("waiting_at_once")
@@ -456,6 +466,25 @@ async def test_an_oban_that_stops_is_given_nothing(dsn: str) -> None:
     assert places.jobs == {}
 
 
+async def follows_one_that_sleeps(dsn: str, mesh: Mesh, workflow: type[Workflow[Any]]) -> None:
+    """A run that is driven in the place of one that sleeps, whose job is done and has no error."""
+    await mesh._oban.pause_queue(QUEUE)
+    await begins(mesh, Sleeping, 1)
+    await begins(mesh, workflow, 1)
+    await mesh._oban.resume_queue(QUEUE)
+    first = (
+        "select j.state::text, j.errors::text from oban_jobs j, squid_mesh.runs r"
+        " where j.args->>'run' = r.id::text and r.workflow = 'Sleeping' and j.args->>'step' = 'one'"
+    )
+
+    async def is_done() -> bool:
+        (found,) = await every(dsn, first)
+        assert found[0] in {"available", "executing", "completed"}
+        return bool(found == ("completed", "[]"))
+
+    await eventually(is_done)
+
+
 @pytest.mark.usefixtures("waiting_at_once")
 async def test_a_run_that_breaks_its_driver_is_no_other_job_s_fault(
     dsn: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -469,20 +498,20 @@ async def test_a_run_that_breaks_its_driver_is_no_other_job_s_fault(
         return await step(self, claimed, slice_)
 
     monkeypatch.setattr(Driver, "_step", breaks)
-    probe = Probe()
-    async with one_place(dsn, Places(), probe, **SWEEPING) as mesh:
-        await begins(mesh, Sleeping, 1)
-        await eventually(lambda: every(dsn, "select 1 from squid_mesh.steps where step = 'nap'"))
-        await mesh._oban.pause_queue(QUEUE)
-        await begins(mesh, Holding, 1)
-        await begins(mesh, Quick, 1)
-        await mesh._oban.resume_queue(QUEUE)
-        probe.gate.set()
+    async with one_place(dsn, Places(), Probe(), **SWEEPING) as mesh:
+        await follows_one_that_sleeps(dsn, mesh, Quick)
         broken = "select run_id from squid_mesh.attempts where step = 'two'"
         await eventually(lambda: every(dsn, broken))
         ((run,),) = await every(dsn, broken)
         assert f"driving run {run}" in caplog.text
-        assert await every(dsn, "select 1 from oban_jobs where errors <> '[]'") == []
+
+
+@pytest.mark.usefixtures("waiting_at_once")
+async def test_a_body_that_cancels_its_own_task_is_no_other_job_s_fault(dsn: str) -> None:
+    """The job of the run before is acknowledged: nobody told its driver to end."""
+    async with one_place(dsn, Places(), Probe(), **SWEEPING) as mesh:
+        await follows_one_that_sleeps(dsn, mesh, Ending)
+        await eventually(lambda: every(dsn, INTERRUPTED))
 
 
 @pytest.mark.usefixtures("waiting_at_once")
@@ -570,7 +599,7 @@ async def test_a_sweep_leaves_alone_what_is_being_taken(
     durable, arrives = asyncio.Event(), asyncio.Event()
     take = Writer.take
 
-    async def slow(self: Writer, connection: Any, takes: Any) -> list[Taken | Nothing | Busy]:
+    async def slow(self: Writer, connection: Any, takes: Any) -> list[Taken | Busy | None]:
         outcomes = await take(self, connection, takes)
         if any(isinstance(one, Taken) for one in outcomes):
             durable.set()

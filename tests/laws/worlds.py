@@ -20,7 +20,6 @@ from squid_mesh.store.records import (
     Claimed,
     Claiming,
     FirstStep,
-    Nothing,
     Outcome,
     Progress,
     Start,
@@ -66,7 +65,7 @@ class Hand:
         """Claim steps, again while somebody holds their runs."""
         return await _until_free(self.writer.claim, self.connection, list(claims))
 
-    async def take(self, *takes: Take) -> list[Taken | Nothing]:
+    async def take(self, *takes: Take) -> list[Taken | None]:
         """Claim the steps that are next in queues."""
         return await _until_free(self.writer.take, self.connection, list(takes))
 

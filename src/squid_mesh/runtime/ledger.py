@@ -20,7 +20,6 @@ from squid_mesh.store.records import (
     Claiming,
     Interrupted,
     Loaded,
-    Nothing,
     Outcome,
     Progress,
     Released,
@@ -91,50 +90,30 @@ class Ledger:
         self._stopped = False
         self._side = side
         self._slow = SideConnection(slow)
-        self._loads: Committer[UUID, Loaded] = Committer(
-            committer,
-            writer.load,
-            target=lambda run_id: run_id,
-            heard=telemetry.flushes("loads"),
-            name="loads",
-            trouble=self._trouble,
-        )
+
+        def told(kind: str) -> dict[str, Any]:
+            return {"name": kind, "heard": telemetry.flushes(kind), "trouble": self._trouble}
+
+        self._loads: Committer[UUID, Loaded] = Committer(committer, writer.load, **told("loads"))
         self._starts: Committer[Start, datetime | None] = Committer(
             starter,
             writer.start,
             target=lambda start: start.key or start.run_id,
             confirm=writer.confirm_start,
-            size=100,
-            heard=telemetry.flushes("starts"),
-            name="starts",
-            trouble=self._trouble,
+            **told("starts"),
         )
-        self._takes: Committer[Take, Taken | Nothing] = Committer(
-            committer,
-            writer.take,
-            target=lambda take: take,
-            drops=True,
-            heard=telemetry.flushes("takes"),
-            name="takes",
-            trouble=self._trouble,
+        self._takes: Committer[Take, Taken | None] = Committer(
+            committer, writer.take, drops=True, **told("takes")
         )
         self._claims: Committer[Claim, Claiming] = Committer(
-            committer,
-            writer.claim,
-            target=lambda claim: claim,
-            drops=True,
-            heard=telemetry.flushes("claims"),
-            name="claims",
-            trouble=self._trouble,
+            committer, writer.claim, drops=True, **told("claims")
         )
         self._progress: Committer[Progress, Outcome] = Committer(
             committer,
             writer.advance,
             target=lambda record: (record.run_id, record.step),
             confirm=writer.confirm_progress,
-            heard=telemetry.flushes("progress"),
-            name="progress",
-            trouble=self._trouble,
+            **told("progress"),
         )
 
     @property
@@ -169,8 +148,7 @@ class Ledger:
 
     async def take(self, queue: str) -> Taken | None:
         """Claim the step whose job is next in a queue, and is gone with it. Raises `Lost`."""
-        taken = await self._takes.submit(Take(queue))
-        return taken if isinstance(taken, Taken) else None
+        return await self._takes.submit(Take(queue))
 
     async def advance(self, progress: Progress) -> Outcome:
         """Write progress. Raises `Refused` or `Lost`."""

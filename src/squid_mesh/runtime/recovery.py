@@ -66,7 +66,8 @@ class Recovery:
         found = await self._ledger.find_interrupted(
             self._driving.steps, blocked=self._settings.blocked, patience=patience
         )
-        settled = await self._driving.settle(self._settings.heartbeat)
+        has_own = any(i.claim == self._ledger.boot for i in found)
+        settled = has_own and await self._driving.settle(self._settings.heartbeat)
         if self._lease.patience > patience:
             return  # the question was on its way while nobody could beat: it has to be asked again
         lost = [i for i in found if self._is_lost(i, settled=settled)]

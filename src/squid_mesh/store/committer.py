@@ -83,14 +83,14 @@ class _Entry[Record, Outcome]:
 class Committer[Record, Outcome]:
     """One connection, one flush at a time.
 
-    A flush holds at most one record for each `target`: two records for one row would meet in one
-    snapshot. Runs that somebody else holds are skipped and tried again, so one of them delays only
-    itself (law 9). A group that is refused for what it holds is halved until the record that is to
-    blame stands alone. One that met trouble which passes is tried again, after a pause and in
-    groups half as large: should one record be the trouble (too large for the server's memory or
-    its patience), it ends up alone and the others get past it. A record whose answer was lost is
-    written again, which changes nothing if it had been applied, and `confirm`ed. With `drops` a
-    record that nobody waits for any more isn't written.
+    A flush holds at most one record for each `target`, which is the record itself unless it is said
+    otherwise: two records for one row would meet in one snapshot. Runs that somebody else holds are
+    skipped and tried again, so one of them delays only itself (law 9). A group that is refused for
+    what it holds is halved until the record that is to blame stands alone. One that met trouble
+    which passes is tried again, after a pause and in groups half as large: should one record be the
+    trouble (too large for the server's memory or its patience), it ends up alone and the others get
+    past it. A record whose answer was lost is written again, which changes nothing if it had been
+    applied, and `confirm`ed. With `drops` a record that nobody waits for any more isn't written.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Committer[Record, Outcome]:
         connect: Connect,
         write: Write[Record, Outcome],
         *,
-        target: Callable[[Record], Hashable],
+        target: Callable[[Record], Hashable] = lambda record: record,
         confirm: Confirm[Record, Outcome] | None = None,
         drops: bool = False,
         size: int = 100,

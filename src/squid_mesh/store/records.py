@@ -124,10 +124,7 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """There is nothing to claim: the step was done, is being done, or its run has ended.
-
-    Or nothing is next in a queue that could be.
-    """
+    """There is nothing to claim: the step was done, is being done, or its run has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

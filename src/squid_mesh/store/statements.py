@@ -40,7 +40,7 @@ class Statements:
     def _all(self) -> dict[str, LiteralString]:
         parts = dict(_read("parts"))
         return {
-            name: self.fill(_PART.sub(lambda part: parts.get(part[1], part[0]), text))
+            name: self.fill(_PART.sub(lambda part: parts.get(part[1], part[0]).rstrip(), text))
             for name, text in _read(".")
         }
 

@@ -118,8 +118,8 @@ class Writer:
 
     async def take(
         self, connection: AsyncConnection[Any], takes: Sequence[Take]
-    ) -> list[Taken | Nothing | Busy]:
-        """Claim the steps that are next in queues; `Nothing` where there are no more."""
+    ) -> list[Taken | Busy | None]:
+        """Claim the steps that are next in queues; None where there are no more."""
         places: defaultdict[str, list[int]] = defaultdict(list)
         for number, take in enumerate(takes):
             places[take.queue].append(number)
@@ -135,7 +135,7 @@ class Writer:
             },
             prepare=True,
         )
-        outcomes: list[Taken | Nothing | Busy] = [Nothing()] * len(takes)
+        outcomes: list[Taken | Busy | None] = [None] * len(takes)
         rows: list[tuple[Any, ...]] = await cursor.fetchall()
         stored = _stored(rows)
         for job, *claimed in rows:
