@@ -480,6 +480,12 @@ async def test_an_interrupted_step(dsn: str, probe: Probe, heard: Heard) -> None
         run = await leaving.start_run(Slow)
         await probe.begun.wait()
     probe.gate.set()
+    async with observed(dsn, probe, heard, queues={}):  # nobody begins it before that is told
+
+        async def is_told() -> bool:
+            return StepInterrupted in heard.kinds(run.id)
+
+        await eventually(is_told)
     async with observed(dsn, probe, heard) as heir:
         await ended(heir, run.id)
     assert heard.of(run.id)[:3] == [
